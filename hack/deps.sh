@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Installs what skiff needs from the system and starts the Docker daemon where
+# none runs. Does nothing for what is already there, and says what it does.
+set -euo pipefail
+
+say() { printf 'deps: %s\n' "$*"; }
+
+if [ "$(id -u)" -ne 0 ]; then
+  say "must run as root (try: sudo make deps)" >&2
+  exit 1
+fi
+
+# program:package pairs; a program on the PATH means the package is not needed.
+wanted=(
+  dockerd:docker.io
+  iptables:iptables
+  iptables-restore:iptables
+  conntrack:conntrack
+  ip:iproute2
+  nsenter:util-linux
+)
+
+missing=()
+for pair in "${wanted[@]}"; do
+  program=${pair%%:*} package=${pair#*:}
+  PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || missing+=("$package")
+done
+[ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+
+if [ ${#missing[@]} -gt 0 ]; then
+  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+  if ! command -v apt-get >/dev/null; then
+    say "install these packages first: ${missing[*]} (only Debian and Ubuntu are done automatically)" >&2
+    exit 1
+  fi
+  say "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+docker_answers() { curl -fsS --unix-socket /var/run/docker.sock http://docker/_ping >/dev/null 2>&1 || docker info >/dev/null 2>&1; }
+
+start_docker() {
+  if [ -d /run/systemd/system ]; then
+    say "starting docker.service"
+    systemctl start docker
+    return
+  fi
+  say "starting dockerd (log: /var/log/dockerd.log)"
+  # The daemon outlives this shell, and its limits are those of a service.
+  PATH=$PATH:/usr/sbin:/sbin setsid nohup dockerd >/var/log/dockerd.log 2>&1 </dev/null &
+}
+
+if ! docker_answers; then
+  start_docker
+  for _ in $(seq 1 150); do
+    docker_answers && break
+    read -r -t 0.2 <> <(:) || true
+  done
+fi
+if ! docker_answers; then
+  say "the Docker daemon does not answer; its log ends with:" >&2
+  tail -n 5 /var/log/dockerd.log >&2 2>/dev/null || true
+  exit 1
+fi
+say "ready"
