@@ -1,0 +1,95 @@
+// Package teardown gives a machine back as it was before skiff ran on it:
+// containers, pod network, Service rules, mounts and cgroups. It works without
+// any skiff process, from what it finds, so that it also cleans up after a
+// crash. Doing it twice does no harm.
+package teardown
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"k8s.io/mount-utils"
+
+	"github.com/skiff-project/skiff/cluster/allinone"
+	"github.com/skiff-project/skiff/cluster/layout"
+	"github.com/skiff-project/skiff/cluster/progress"
+	"github.com/skiff-project/skiff/cni/daemon"
+	"github.com/skiff-project/skiff/nodeagent/cgroups"
+	"github.com/skiff-project/skiff/nodeagent/runtime/docker"
+	"github.com/skiff-project/skiff/proxy"
+)
+
+// Config says whose traces to remove.
+type Config struct {
+	DataDir    layout.DataDir
+	DockerHost string
+	Grace      time.Duration // for containers, after SIGTERM
+}
+
+// Node removes all traces of the node except the data of the cluster. It tries
+// every step even if one before it fails.
+func Node(ctx context.Context, c Config, report progress.Reporter) error {
+	steps := []struct {
+		name string
+		do   func(context.Context, Config) error
+	}{
+		{"containers removed", removeContainers},
+		{"Service rules removed", func(ctx context.Context, _ Config) error { return proxy.Cleanup(ctx) }},
+		{"pod network removed", removeNetwork},
+		{"volumes unmounted", removePods},
+	}
+	var problems []error
+	for _, step := range steps {
+		problems = append(problems, progress.Time(report, step.name, func() error { return step.do(ctx, c) }))
+	}
+	return errors.Join(problems...)
+}
+
+func removeContainers(ctx context.Context, c Config) error {
+	if _, err := docker.RemoveAll(ctx, c.DockerHost, allinone.ContainerLabels(c.DataDir), c.Grace); err != nil {
+		return fmt.Errorf("removing containers: %w", err)
+	}
+	if err := cgroups.RemoveAll(); err != nil {
+		return fmt.Errorf("removing pod cgroups: %w", err)
+	}
+	return nil
+}
+
+// removePods unmounts what pods had mounted and removes their folders: after the
+// end of all containers they hold nothing that outlives a pod.
+func removePods(_ context.Context, c Config) error {
+	mounts, err := mount.New("").List()
+	if err != nil {
+		return fmt.Errorf("listing mounts: %w", err)
+	}
+	root := c.DataDir.Kubelet() + "/"
+	var problems []error
+	for _, m := range slices.Backward(mounts) { // the newest, and so the innermost, first
+		if !strings.HasPrefix(m.Path, root) {
+			continue
+		}
+		if err := unix.Unmount(m.Path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			problems = append(problems, fmt.Errorf("unmounting %s: %w", m.Path, err))
+		}
+	}
+	if len(problems) > 0 {
+		return errors.Join(problems...) // removing now could reach into what is mounted
+	}
+	if err := os.RemoveAll(c.DataDir.Kubelet()); err != nil {
+		return fmt.Errorf("removing pod folders: %w", err)
+	}
+	return nil
+}
+
+func removeNetwork(ctx context.Context, c Config) error {
+	if err := daemon.Cleanup(ctx, daemonConfig(c)); err != nil {
+		return fmt.Errorf("removing the pod network: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/skiff-project/skiff/cluster/layout"
+	"github.com/skiff-project/skiff/cluster/local"
+)
+
+// localOptions are the flags that all commands about this machine's cluster have.
+type localOptions struct {
+	dataDir    string
+	dockerHost string
+	kubeconfig string
+}
+
+func (o *localOptions) addFlags(fs *pflag.FlagSet) {
+	o.addDataDir(fs)
+	fs.StringVar(&o.dockerHost, "docker-host", "", "URL of the Docker Engine (default: DOCKER_HOST or the usual socket)")
+	fs.StringVar(&o.kubeconfig, "kubeconfig", "", `kubeconfig that holds the context "skiff" (default: KUBECONFIG or ~/.kube/config; "none": leave kubeconfigs alone)`)
+}
+
+func (o *localOptions) addDataDir(fs *pflag.FlagSet) {
+	fs.StringVar(&o.dataDir, "data-dir", layout.DefaultDataDir, "where the cluster's state is kept")
+}
+
+func (o *localOptions) dir() (layout.DataDir, error) {
+	dir, err := filepath.Abs(o.dataDir)
+	if err != nil {
+		return "", fmt.Errorf("--data-dir: %w", err)
+	}
+	return layout.DataDir(dir), nil
+}
+
+// kubeconfigTarget finds the user's kubeconfig as kubectl would. Under sudo it is
+// that of the caller, who is going to run kubectl.
+func (o *localOptions) kubeconfigTarget() local.Kubeconfig {
+	target := local.Kubeconfig{Path: o.kubeconfig, UID: os.Getuid(), GID: os.Getgid()}
+	if o.kubeconfig == "none" {
+		return local.Kubeconfig{}
+	}
+	if target.Path == "" {
+		if env := filepath.SplitList(os.Getenv(clientcmd.RecommendedConfigPathEnvVar)); len(env) > 0 {
+			target.Path = env[0]
+		}
+	}
+	caller, err := user.Lookup(os.Getenv("SUDO_USER"))
+	if err != nil { // not under sudo
+		if target.Path == "" {
+			target.Path = clientcmd.RecommendedHomeFile
+		}
+		return target
+	}
+	if target.Path == "" {
+		target.Path = filepath.Join(caller.HomeDir, clientcmd.RecommendedHomeDir, clientcmd.RecommendedFileName)
+	}
+	if uid, err := strconv.Atoi(caller.Uid); err == nil {
+		target.UID = uid
+	}
+	if gid, err := strconv.Atoi(caller.Gid); err == nil {
+		target.GID = gid
+	}
+	return target
+}
