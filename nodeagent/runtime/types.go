@@ -98,6 +98,8 @@ type ContainerConfig struct {
 	Image string
 	// ImageID is the local image (Image.ID) to run.
 	ImageID string
+	// ImageRef is Image.Ref(), kept for the status; empty: ImageID.
+	ImageRef string
 
 	// Command and Args are kube's: Command replaces the image's entrypoint,
 	// and then the image's arguments do not count; Args alone replace the image's arguments.
@@ -213,10 +215,8 @@ type Container struct {
 	FinishedAt time.Time // zero unless StateExited
 	PID        int       // 0 unless StateRunning
 
-	// ExitCode, Reason (one of Reason...) and Message are set in StateExited.
-	// Signal is ExitCode-128 if a signal ended it.
+	// ExitCode (128+n after signal n), Reason (one of Reason...) and Message are set in StateExited.
 	ExitCode int
-	Signal   int
 	Reason   string
 	Message  string
 
