@@ -54,10 +54,21 @@ func (k *keeper) authority(files Pair, name string) (*authority, error) {
 		return k.loadAuthority(files)
 	case certExists:
 		return nil, fmt.Errorf("%s exists but its key %s does not; put the key back, or remove both to start a new CA", files.Cert, files.Key)
-	case keyExists:
+	case keyExists && !k.interrupted():
 		return nil, fmt.Errorf("%s exists but its certificate %s does not; put the certificate back, or remove both to start a new CA", files.Key, files.Cert)
 	}
 	return k.newAuthority(files, name)
+}
+
+// interrupted reports whether the first run in this folder was killed before it
+// signed anything; what it left of a CA nobody has ever trusted.
+func (k *keeper) interrupted() bool {
+	for _, path := range []string{k.files.APIServer.Cert, k.files.FrontProxyClient.Cert, k.files.Admin} {
+		if found, err := exists(path); err != nil || found {
+			return false
+		}
+	}
+	return true
 }
 
 func (k *keeper) loadAuthority(files Pair) (*authority, error) {

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 )
 
-// writePair writes the key before the certificate: a crash in between leaves an
-// old certificate with a key that does not fit, which loadPair would refuse, so
-// the certificate goes first out of the way.
+// writePair replaces both files of a pair. The old certificate goes first: a
+// crash then leaves a pair without certificate, which the next run makes anew,
+// and never a certificate with a key that does not fit.
 func (k *keeper) writePair(files Pair, certPEM, keyPEM []byte) error {
 	if err := os.Remove(files.Cert); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("replacing %s: %w", files.Cert, err)

@@ -38,11 +38,11 @@ func UserKubeconfig(kubeconfigEnv, home string) string {
 	return filepath.Join(home, clientcmd.RecommendedHomeDir, clientcmd.RecommendedFileName)
 }
 
-// MergeContext writes the cluster and user of the kubeconfig file admin into the
-// user's file path under the given name, as a context that becomes the current
-// one. Everything else in the file stays. The file belongs to whom it belonged,
+// MergeKubeconfig writes the cluster and user of the kubeconfig file admin into
+// the user's file path under the given name, as a context that becomes the
+// current one. Everything else in the file stays. The file belongs to whom it belonged,
 // or to the owner of its folder, so that root can do this for a user.
-func MergeContext(path, name, admin string) error {
+func MergeKubeconfig(path, admin, name string) error {
 	source, err := clientcmd.LoadFromFile(admin)
 	if err != nil {
 		return fmt.Errorf("reading the kubeconfig %s: %w", admin, err)
