@@ -1,0 +1,158 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/skiff-project/skiff/controllers/deployment"
+	"github.com/skiff-project/skiff/controllers/endpoints"
+	"github.com/skiff-project/skiff/controllers/endpointslice"
+	"github.com/skiff-project/skiff/controllers/nodeipam"
+	"github.com/skiff-project/skiff/controllers/podcontrol"
+	"github.com/skiff-project/skiff/controllers/replicaset"
+	"github.com/skiff-project/skiff/controllers/replication"
+	"github.com/skiff-project/skiff/controllers/rootca"
+	"github.com/skiff-project/skiff/controllers/serviceaccount"
+)
+
+// entry is one controller of the list. register returns errNotConfigured
+// if the configuration leaves it without what it needs.
+type entry struct {
+	name     string
+	register func(w wiring) error
+}
+
+// errNotConfigured says that a controller lacks an optional part of the
+// configuration and stays off, as in kube-controller-manager.
+var errNotConfigured = errors.New("not configured")
+
+// list is the one place where controllers are named and wired. The names are
+// those that --controllers takes.
+var list = []entry{
+	{"serviceaccount-controller", func(w wiring) error {
+		return serviceaccount.New(w.client(), 2).Register(w.mgr)
+	}},
+	{"root-ca-certificate-publisher-controller", func(w wiring) error {
+		if len(w.cfg.RootCA) == 0 {
+			return errNotConfigured
+		}
+		return rootca.New(w.client(), w.cfg.RootCA, 2).Register(w.mgr)
+	}},
+	{"node-ipam-controller", func(w wiring) error {
+		if len(w.cfg.ClusterCIDRs) == 0 {
+			return errNotConfigured
+		}
+		r, err := nodeipam.New(nodeipam.Deps{
+			Client: w.client(), Events: w.recorder("cidrAllocator"),
+			ClusterCIDRs: w.cfg.ClusterCIDRs, MaskSizes: w.cfg.maskSizes(), Reserved: w.cfg.ServiceCIDRs,
+		})
+		if err != nil {
+			return err
+		}
+		return r.Register(w.mgr)
+	}},
+	{"replicaset-controller", func(w wiring) error {
+		deps, err := w.replicas("replicaset-controller")
+		if err != nil {
+			return err
+		}
+		return replicaset.New(replicaset.ReplicaSets(), deps).Register(w.mgr)
+	}},
+	{"replicationcontroller-controller", func(w wiring) error {
+		deps, err := w.replicas("replication-controller")
+		if err != nil {
+			return err
+		}
+		return replication.New(deps).Register(w.mgr)
+	}},
+	{"deployment-controller", func(w wiring) error {
+		return deployment.New(deployment.Deps{
+			Client: w.client(), Live: w.mgr.GetAPIReader(), Events: w.recorder("deployment-controller"),
+			Clock: w.cfg.Clock, Workers: 5,
+		}).Register(w.mgr)
+	}},
+	{"endpoints-controller", func(w wiring) error {
+		return endpoints.New(endpoints.Deps{
+			Client: w.client(), Events: w.recorder("endpoint-controller"), Workers: 5,
+		}).Register(w.mgr)
+	}},
+	{"endpointslice-controller", func(w wiring) error {
+		nodes, err := w.indexer(&corev1.Node{})
+		if err != nil {
+			return err
+		}
+		return endpointslice.New(endpointslice.Deps{
+			Client: w.client(), Clientset: w.clientset, Nodes: corelisters.NewNodeLister(nodes),
+			Events: w.recorder("endpoint-slice-controller"), Workers: 5,
+		}).Register(w.mgr)
+	}},
+}
+
+// Names returns the names of all controllers, as --controllers takes them.
+func Names() []string {
+	out := make([]string, len(list))
+	for i := range list {
+		out[i] = list[i].name
+	}
+	return out
+}
+
+// wiring is what the entries of the list draw on.
+type wiring struct {
+	ctx       context.Context //nolint:containedctx // lives as long as the wiring itself
+	cfg       Config
+	mgr       ctrl.Manager
+	clientset kubernetes.Interface
+}
+
+func (w wiring) client() client.Client { return w.mgr.GetClient() }
+
+// recorder returns a recorder of core events, whose component users see in the
+// From column of kubectl describe.
+func (w wiring) recorder(component string) record.EventRecorder {
+	return w.mgr.GetEventRecorderFor(component) //nolint:staticcheck // its successor has no Source.Component
+}
+
+// indexer returns the store of the shared cache for a kind.
+func (w wiring) indexer(obj client.Object) (toolscache.Indexer, error) {
+	informer, err := w.mgr.GetCache().GetInformer(w.ctx, obj)
+	if err != nil {
+		return nil, fmt.Errorf("getting the informer of %T: %w", obj, err)
+	}
+	shared, ok := informer.(toolscache.SharedIndexInformer)
+	if !ok {
+		return nil, fmt.Errorf("informer of %T is a %T, which has no store", obj, informer)
+	}
+	return shared.GetIndexer(), nil
+}
+
+func (w wiring) replicas(component string) (replicaset.Deps, error) {
+	pods, err := w.indexer(&corev1.Pod{})
+	if err != nil {
+		return replicaset.Deps{}, err
+	}
+	return replicaset.Deps{
+		Client: w.client(), Live: w.mgr.GetAPIReader(), Pods: pods, Events: w.recorder(component),
+		Clock: w.cfg.Clock, Workers: 5,
+	}, nil
+}
+
+// index adds the indexes that controllers share to the cache.
+func (w wiring) index() error {
+	indexer := w.mgr.GetFieldIndexer()
+	return errors.Join(
+		indexer.IndexField(w.ctx, &corev1.Pod{}, podcontrol.ByController, podcontrol.IndexByController),
+		indexer.IndexField(w.ctx, &corev1.Pod{}, podcontrol.ByNode, podcontrol.IndexByNode),
+		indexer.IndexField(w.ctx, &appsv1.ReplicaSet{}, podcontrol.ByController, podcontrol.IndexByController),
+	)
+}
