@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -29,8 +28,6 @@ const needBytes = 256 << 20
 // Kubeconfig says whose kubeconfig gets the context "skiff".
 type Kubeconfig struct {
 	Path string // empty: leave kubeconfigs alone
-	// UID and GID own a newly written file; sudo's caller, for instance.
-	UID, GID int
 }
 
 // Check asks the machine whether cfg can run on it, and changes nothing.
@@ -121,13 +118,8 @@ func WriteKubeconfig(dir layout.DataDir, target Kubeconfig) error {
 	if target.Path == "" {
 		return nil
 	}
-	if err := pki.MergeKubeconfig(target.Path, dir.AdminKubeconfig(), ContextName); err != nil {
+	if err := pki.MergeContext(target.Path, ContextName, dir.AdminKubeconfig()); err != nil {
 		return fmt.Errorf("adding the context %q to %s: %w", ContextName, target.Path, err)
-	}
-	for _, path := range []string{filepath.Dir(target.Path), target.Path} {
-		if err := os.Lchown(path, target.UID, target.GID); err != nil {
-			return fmt.Errorf("giving %s to its user: %w", path, err)
-		}
 	}
 	return nil
 }

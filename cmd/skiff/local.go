@@ -5,13 +5,13 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"strconv"
 
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/skiff-project/skiff/cluster/layout"
 	"github.com/skiff-project/skiff/cluster/local"
+	"github.com/skiff-project/skiff/cluster/pki"
 )
 
 // localOptions are the flags that all commands about this machine's cluster have.
@@ -42,30 +42,16 @@ func (o *localOptions) dir() (layout.DataDir, error) {
 // kubeconfigTarget finds the user's kubeconfig as kubectl would. Under sudo it is
 // that of the caller, who is going to run kubectl.
 func (o *localOptions) kubeconfigTarget() local.Kubeconfig {
-	target := local.Kubeconfig{Path: o.kubeconfig, UID: os.Getuid(), GID: os.Getgid()}
-	if o.kubeconfig == "none" {
+	switch o.kubeconfig {
+	case "none":
 		return local.Kubeconfig{}
-	}
-	if target.Path == "" {
-		if env := filepath.SplitList(os.Getenv(clientcmd.RecommendedConfigPathEnvVar)); len(env) > 0 {
-			target.Path = env[0]
+	case "":
+		home := os.Getenv("HOME")
+		if caller, err := user.Lookup(os.Getenv("SUDO_USER")); err == nil {
+			home = caller.HomeDir
 		}
+		return local.Kubeconfig{Path: pki.UserKubeconfig(os.Getenv(clientcmd.RecommendedConfigPathEnvVar), home)}
+	default:
+		return local.Kubeconfig{Path: o.kubeconfig}
 	}
-	caller, err := user.Lookup(os.Getenv("SUDO_USER"))
-	if err != nil { // not under sudo
-		if target.Path == "" {
-			target.Path = clientcmd.RecommendedHomeFile
-		}
-		return target
-	}
-	if target.Path == "" {
-		target.Path = filepath.Join(caller.HomeDir, clientcmd.RecommendedHomeDir, clientcmd.RecommendedFileName)
-	}
-	if uid, err := strconv.Atoi(caller.Uid); err == nil {
-		target.UID = uid
-	}
-	if gid, err := strconv.Atoi(caller.Gid); err == nil {
-		target.GID = gid
-	}
-	return target
 }
