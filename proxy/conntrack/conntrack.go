@@ -46,18 +46,28 @@ func Expect(ports map[model.PortName]*model.Port) *Expected {
 		for _, endpoint := range p.Reachable() {
 			answering[endpoint.Addr] = struct{}{}
 		}
-		e.virtual[netip.AddrPortFrom(p.ClusterIP, p.Port)] = answering
-		for _, addr := range p.ExternalIPs {
-			e.virtual[netip.AddrPortFrom(addr, p.Port)] = answering
-		}
-		for _, addr := range p.LoadBalancerIPs {
-			e.virtual[netip.AddrPortFrom(addr, p.Port)] = answering
-		}
-		if p.NodePort != 0 {
-			e.nodePorts[p.NodePort] = answering
-		}
+		e.add(p, answering)
 	}
 	return e
+}
+
+// Gone adds a UDP port as it was: nobody may answer for its addresses, unless a
+// port of today has them.
+func (e *Expected) Gone(p *model.Port) {
+	e.add(p, nil)
+}
+
+func (e *Expected) add(p *model.Port, answering backends) {
+	virtual := append([]netip.Addr{p.ClusterIP}, p.ExternalIPs...)
+	for _, addr := range append(virtual, p.LoadBalancerIPs...) {
+		key := netip.AddrPortFrom(addr, p.Port)
+		if _, taken := e.virtual[key]; answering != nil || !taken {
+			e.virtual[key] = answering
+		}
+	}
+	if _, taken := e.nodePorts[p.NodePort]; p.NodePort != 0 && (answering != nil || !taken) {
+		e.nodePorts[p.NodePort] = answering
+	}
 }
 
 // Stale reports whether a flow to one of the ports is answered by somebody who

@@ -15,7 +15,7 @@ type kernel interface {
 	Restore(ctx context.Context, change []byte) error
 	Chains(ctx context.Context, table string) ([]string, error)
 	EnsureJumps(jumps []rules.Jump) error
-	HasChain(table, chain string) (bool, error)
+	HasRules(table, chain string) (bool, error)
 }
 
 var _ kernel = (*Program)(nil)
@@ -84,7 +84,7 @@ func (b *Backend) Check(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	for _, table := range []string{rules.TableFilter, rules.TableNAT} {
-		there, err := b.kernel.HasChain(table, rules.Canary)
+		there, err := b.kernel.HasRules(table, rules.Canary)
 		if err != nil {
 			return false, err
 		}

@@ -227,11 +227,15 @@ func leadsTo(rule string, wanted []rules.Jump) string {
 	return ""
 }
 
-// HasChain reports whether a table has the chain.
-func (p *Program) HasChain(table, chain string) (bool, error) {
+// HasRules reports whether a table has the chain, with at least one rule in it.
+func (p *Program) HasRules(table, chain string) (bool, error) {
 	found, err := p.lib.ChainExists(table, chain)
 	if err != nil {
 		return false, fmt.Errorf("looking for the chain %s: %w", chain, err)
 	}
-	return found, nil
+	if !found {
+		return false, nil
+	}
+	listed, err := p.list(table, chain)
+	return len(listed) > 0, err
 }

@@ -21,8 +21,8 @@ const (
 	chainProxyFirewall = "KUBE-PROXY-FIREWALL"
 	chainFirewall      = "KUBE-FIREWALL"
 
-	// Canary is an empty chain in each table that only serves to notice that
-	// somebody flushed the table.
+	// Canary is a chain in each table with one rule and no use but to notice
+	// that somebody flushed or emptied the table.
 	Canary = "KUBE-PROXY-CANARY"
 )
 

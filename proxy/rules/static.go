@@ -8,10 +8,14 @@ import (
 // staticChains returns the chains whose text depends on the configuration only.
 func (c *Config) staticChains(table string) []Chain {
 	if table == TableFilter {
-		return []Chain{{chainForward, c.forward()}, {chainFirewall, c.firewall()}, {Canary, ""}}
+		return []Chain{{chainForward, c.forward()}, {chainFirewall, c.firewall()}, canary()}
 	}
 	return []Chain{{chainMarkMasq, fmt.Sprintf("-A %s -j MARK --or-mark %s\n", chainMarkMasq, c.mark())},
-		{chainPostrouting, c.postrouting()}, {Canary, ""}}
+		{chainPostrouting, c.postrouting()}, canary()}
+}
+
+func canary() Chain {
+	return Chain{Canary, "-A " + Canary + " -m comment --comment \"a flushed table loses this rule\"\n"}
 }
 
 // forward accepts Service traffic whatever the policy of FORWARD: Docker sets it
