@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -82,6 +83,9 @@ func (r *Runtime) CreateContainer(ctx context.Context, config runtime.ContainerC
 // create creates a container. Its name is taken if an earlier request was cut
 // short after the engine had obeyed: if replace agrees, that one goes.
 func (r *Runtime) create(ctx context.Context, body createBody, replace func(container.InspectResponse) bool) (string, error) {
+	if r.node == "" {
+		return "", errors.New("docker: Config.Node is missing")
+	}
 	for retried := false; ; retried = true {
 		created, err := r.client.ContainerCreate(ctx, body.Config, body.HostConfig, nil, nil, body.Name)
 		if err == nil {

@@ -18,9 +18,9 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/client"
 
 	"github.com/skiff-project/skiff/nodeagent/runtime"
@@ -33,7 +33,9 @@ const DefaultHost = "unix:///var/run/docker.sock"
 type Config struct {
 	// Host is the engine's address; empty is DefaultHost.
 	Host string
-	// Node is the node's name: a Runtime sees only the containers that were made under the same one.
+	// Node is the node's name: a Runtime sees only the containers that were
+	// made under the same one. Empty, for images and for cleaning up, it sees those of all
+	// nodes and can make none.
 	Node string
 }
 
@@ -49,9 +51,6 @@ var _ runtime.Runtime = (*Runtime)(nil)
 
 // New returns a Runtime. The engine need not answer yet.
 func New(config Config) (*Runtime, error) {
-	if config.Node == "" {
-		return nil, errors.New("docker: Node is missing")
-	}
 	if config.Host == "" {
 		config.Host = DefaultHost
 	}
@@ -64,6 +63,14 @@ func New(config Config) (*Runtime, error) {
 
 func (r *Runtime) translator() translator {
 	return translator{node: r.node, facts: r.host, readProfile: readProfile}
+}
+
+// ownLabel is the filter for the containers of this node.
+func (r *Runtime) ownLabel() filters.KeyValuePair {
+	if r.node == "" {
+		return filters.Arg("label", labelNode)
+	}
+	return filters.Arg("label", labelNode+"="+r.node)
 }
 
 // Close ends idle connections.

@@ -41,7 +41,7 @@ func (r *Runtime) stream(ctx context.Context, out chan<- runtime.Event) bool {
 	defer cancel()
 	args := filters.NewArgs(
 		filters.Arg("type", string(events.ContainerEventType)),
-		filters.Arg("label", labelNode+"="+r.node),
+		r.ownLabel(),
 		filters.Arg("event", string(events.ActionStart)),
 		filters.Arg("event", string(events.ActionDie)),
 		filters.Arg("event", string(events.ActionDestroy)),

@@ -43,7 +43,7 @@ func (r *Runtime) ListPods(ctx context.Context) ([]runtime.Pod, error) {
 
 // list returns the pods whose containers pass the filter, and all IDs.
 func (r *Runtime) list(ctx context.Context, extra ...filters.KeyValuePair) ([]runtime.Pod, map[string]bool, error) {
-	args := filters.NewArgs(append(extra, filters.Arg("label", labelNode+"="+r.node))...)
+	args := filters.NewArgs(append(extra, r.ownLabel())...)
 	summaries, err := r.client.ContainerList(ctx, container.ListOptions{All: true, Filters: args})
 	if err != nil {
 		return nil, nil, err
