@@ -161,17 +161,19 @@ func describeRules(rules []rbacv1.PolicyRule) []string {
 	for _, rule := range rules {
 		key := fmt.Sprintf("%q %q %q %q", rule.APIGroups, rule.Resources, rule.ResourceNames, rule.NonResourceURLs)
 		if i, ok := joined[key]; ok {
-			compact[i].Verbs = append(slices.Clone(compact[i].Verbs), rule.Verbs...)
+			for _, verb := range rule.Verbs {
+				if !slices.Contains(compact[i].Verbs, verb) {
+					compact[i].Verbs = append(slices.Clone(compact[i].Verbs), verb)
+				}
+			}
 			continue
 		}
 		joined[key] = len(compact)
 		compact = append(compact, rule)
 	}
-	var lines []string
+	lines := make([]string, 0, len(compact))
 	for _, rule := range compact {
-		if line := describeRule(rule); !slices.Contains(lines, line) {
-			lines = append(lines, line)
-		}
+		lines = append(lines, describeRule(rule))
 	}
 	slices.Sort(lines)
 	return lines
