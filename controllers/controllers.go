@@ -4,19 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/metadata"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/skiff-project/skiff/controllers/deployment"
 	"github.com/skiff-project/skiff/controllers/endpoints"
 	"github.com/skiff-project/skiff/controllers/endpointslice"
+	"github.com/skiff-project/skiff/controllers/garbagecollector"
+	"github.com/skiff-project/skiff/controllers/namespace"
 	"github.com/skiff-project/skiff/controllers/nodeipam"
 	"github.com/skiff-project/skiff/controllers/podcontrol"
 	"github.com/skiff-project/skiff/controllers/replicaset"
@@ -96,6 +104,17 @@ var list = []entry{
 			Events: w.recorder("endpoint-slice-controller"), Workers: 5,
 		}).Register(w.mgr)
 	}},
+	{"namespace-controller", func(w wiring) error {
+		return namespace.New(namespace.Deps{
+			Client: w.client(), Discovery: w.clientset.Discovery(), Metadata: w.metadata, Clock: w.cfg.Clock, Workers: 10,
+		}).Register(w.mgr)
+	}},
+	{"garbage-collector-controller", func(w wiring) error {
+		return garbagecollector.New(garbagecollector.Deps{
+			Metadata: w.metadata, Mapper: w.mgr.GetRESTMapper(), Discovery: w.clientset.Discovery(),
+			Shared: w.shared, Events: w.recorder("garbage-collector-controller"), Workers: 20,
+		}).Register(w.mgr)
+	}},
 }
 
 // Names returns the names of all controllers, as --controllers takes them.
@@ -113,6 +132,7 @@ type wiring struct {
 	cfg       Config
 	mgr       ctrl.Manager
 	clientset kubernetes.Interface
+	metadata  metadata.Interface
 }
 
 func (w wiring) client() client.Client { return w.mgr.GetClient() }
@@ -145,6 +165,39 @@ func (w wiring) replicas(component string) (replicaset.Deps, error) {
 		Client: w.client(), Live: w.mgr.GetAPIReader(), Pods: pods, Events: w.recorder(component),
 		Clock: w.cfg.Clock, Workers: 5,
 	}, nil
+}
+
+// sharedKinds are those that some controller reads in full; the garbage
+// collector takes them from the same cache instead of watching them again.
+var sharedKinds = []schema.GroupVersionKind{
+	corev1.SchemeGroupVersion.WithKind("Pod"),
+	corev1.SchemeGroupVersion.WithKind("Service"),
+	corev1.SchemeGroupVersion.WithKind("Endpoints"),
+	corev1.SchemeGroupVersion.WithKind("Node"),
+	corev1.SchemeGroupVersion.WithKind("Namespace"),
+	corev1.SchemeGroupVersion.WithKind("ServiceAccount"),
+	corev1.SchemeGroupVersion.WithKind("ConfigMap"),
+	corev1.SchemeGroupVersion.WithKind("ReplicationController"),
+	appsv1.SchemeGroupVersion.WithKind("ReplicaSet"),
+	appsv1.SchemeGroupVersion.WithKind("Deployment"),
+	discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"),
+	rbacv1.SchemeGroupVersion.WithKind("ClusterRole"),
+}
+
+// shared returns the shared informer of a kind, or nil if nothing else needs it.
+func (w wiring) shared(ctx context.Context, kind schema.GroupVersionKind) (toolscache.SharedIndexInformer, error) {
+	if !slices.Contains(sharedKinds, kind) {
+		return nil, nil
+	}
+	informer, err := w.mgr.GetCache().GetInformerForKind(ctx, kind, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, fmt.Errorf("getting the informer of %s: %w", kind, err)
+	}
+	shared, ok := informer.(toolscache.SharedIndexInformer)
+	if !ok {
+		return nil, fmt.Errorf("informer of %s is a %T", kind, informer)
+	}
+	return shared, nil
 }
 
 // index adds the indexes that controllers share to the cache.

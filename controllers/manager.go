@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -232,7 +233,11 @@ func (m *Manager) register(ctx context.Context, mgr ctrl.Manager, logger klog.Lo
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	w := wiring{ctx: ctx, cfg: m.cfg, mgr: mgr, clientset: clientset}
+	meta, err := metadata.NewForConfigAndClient(metadata.ConfigFor(mgr.GetConfig()), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("making a metadata client: %w", err)
+	}
+	w := wiring{ctx: ctx, cfg: m.cfg, mgr: mgr, clientset: clientset, metadata: meta}
 	if err := w.index(); err != nil {
 		return fmt.Errorf("adding indexes: %w", err)
 	}
