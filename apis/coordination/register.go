@@ -1,0 +1,31 @@
+package coordination
+
+import (
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/skiff-project/skiff/apis/resource"
+)
+
+// AddToScheme registers the kinds of the group coordination.k8s.io.
+func AddToScheme(s *runtime.Scheme) error {
+	return resource.AddHub(s, coordinationv1.SchemeGroupVersion, coordinationv1.AddToScheme)
+}
+
+// Resources returns the rows of the group coordination.k8s.io.
+func Resources() []resource.Resource {
+	return []resource.Resource{
+		leaseResource(),
+	}
+}
+
+func leaseResource() resource.Resource {
+	return resource.Define[coordinationv1.Lease, coordinationv1.LeaseList](resource.Definition[coordinationv1.Lease]{
+		Names: resource.Names{
+			Kind:           coordinationv1.SchemeGroupVersion.WithKind("Lease"),
+			Plural:         "leases",
+			NoGeneration:   true,
+			CreateOnUpdate: true,
+		},
+	})
+}

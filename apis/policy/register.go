@@ -1,0 +1,30 @@
+package policy
+
+import (
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/skiff-project/skiff/apis/resource"
+)
+
+// AddToScheme registers the kinds of the group policy.
+func AddToScheme(s *runtime.Scheme) error {
+	return resource.AddHub(s, policyv1.SchemeGroupVersion, policyv1.AddToScheme)
+}
+
+// Resources returns the rows of the group policy.
+func Resources() []resource.Resource {
+	return []resource.Resource{
+		podDisruptionBudgetResource(),
+	}
+}
+
+func podDisruptionBudgetResource() resource.Resource {
+	return resource.Define[policyv1.PodDisruptionBudget, policyv1.PodDisruptionBudgetList](resource.Definition[policyv1.PodDisruptionBudget]{
+		Names: resource.Names{
+			Kind:       policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"),
+			Plural:     "poddisruptionbudgets",
+			ShortNames: []string{"pdb"},
+		},
+	})
+}
