@@ -11,6 +11,7 @@ package fake
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -79,7 +80,7 @@ func (r *Runtime) AddRemoteImage(ref string) runtime.Image {
 
 func newImage(ref string) runtime.Image {
 	return runtime.Image{
-		ID:        fmt.Sprintf("sha256:%064x", ref)[:71],
+		ID:        fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(ref))),
 		RepoTags:  []string{familiar(ref)},
 		SizeBytes: 1 << 20,
 	}
