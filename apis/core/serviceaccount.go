@@ -23,9 +23,6 @@ func serviceAccountResource() resource.Resource {
 		ValidateUpdate:   ValidateServiceAccountUpdate,
 		Columns: []resource.TypedColumn[corev1.ServiceAccount]{
 			nameColumn[corev1.ServiceAccount](),
-			number("Secrets", corev1.ServiceAccount{}.SwaggerDoc()["secrets"], func(sa *corev1.ServiceAccount) any {
-				return int64(len(sa.Secrets))
-			}),
 			ageColumn[corev1.ServiceAccount](),
 		},
 	})
