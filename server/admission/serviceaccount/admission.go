@@ -61,7 +61,7 @@ func New() *Plugin {
 	return &Plugin{
 		Handler:     admission.NewHandler(admission.Create, admission.Update),
 		suffix:      names.SimpleNameGenerator.GenerateName,
-		defaultWait: wait.Backoff{Duration: 20 * time.Millisecond, Factor: 1.5, Jitter: 0.2, Steps: 10, Cap: 500 * time.Millisecond},
+		defaultWait: wait.Backoff{Duration: 20 * time.Millisecond, Factor: 1.5, Jitter: 0.2, Steps: 10},
 	}
 }
 
@@ -200,7 +200,10 @@ func (p *Plugin) account(ctx context.Context, a admission.Attributes, name strin
 		return true, err
 	})
 	if waitErr != nil {
-		if err == nil {
+		switch {
+		case apierrors.IsNotFound(err):
+			err = apierrors.NewNotFound(corev1.Resource("serviceaccount"), name)
+		case err == nil:
 			err = waitErr
 		}
 		return nil, admission.NewForbidden(a, fmt.Errorf("error looking up service account %s/%s: %w", a.GetNamespace(), name, err))
