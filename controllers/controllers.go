@@ -20,17 +20,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/skiff-project/skiff/controllers/clusterroleaggregation"
 	"github.com/skiff-project/skiff/controllers/deployment"
 	"github.com/skiff-project/skiff/controllers/endpoints"
 	"github.com/skiff-project/skiff/controllers/endpointslice"
 	"github.com/skiff-project/skiff/controllers/garbagecollector"
 	"github.com/skiff-project/skiff/controllers/namespace"
 	"github.com/skiff-project/skiff/controllers/nodeipam"
+	"github.com/skiff-project/skiff/controllers/nodelifecycle"
 	"github.com/skiff-project/skiff/controllers/podcontrol"
+	"github.com/skiff-project/skiff/controllers/podgc"
 	"github.com/skiff-project/skiff/controllers/replicaset"
 	"github.com/skiff-project/skiff/controllers/replication"
 	"github.com/skiff-project/skiff/controllers/rootca"
 	"github.com/skiff-project/skiff/controllers/serviceaccount"
+	"github.com/skiff-project/skiff/controllers/tainteviction"
+	"github.com/skiff-project/skiff/controllers/tokens"
 )
 
 // entry is one controller of the list. register returns errNotConfigured
@@ -114,6 +119,37 @@ var list = []entry{
 			Metadata: w.metadata, Mapper: w.mgr.GetRESTMapper(), Discovery: w.clientset.Discovery(),
 			Shared: w.shared, Events: w.recorder("garbage-collector-controller"), Workers: 20,
 		}).Register(w.mgr)
+	}},
+	{"node-lifecycle-controller", func(w wiring) error {
+		return nodelifecycle.New(nodelifecycle.Deps{
+			Client: w.client(), Events: w.recorder("node-controller"), Clock: w.cfg.Clock, Workers: 8,
+			Grace: w.cfg.NodeMonitorGracePeriod, StartupGrace: w.cfg.NodeStartupGracePeriod, EvictionRate: w.cfg.NodeEvictionRate,
+		}).Register(w.mgr)
+	}},
+	{"taint-eviction-controller", func(w wiring) error {
+		return tainteviction.New(tainteviction.Deps{
+			Client: w.client(), Events: w.recorder("taint-eviction-controller"), Clock: w.cfg.Clock, Workers: 8,
+		}).Register(w.mgr)
+	}},
+	{"pod-garbage-collector-controller", func(w wiring) error {
+		return podgc.New(podgc.Deps{
+			Client: w.client(), Live: w.mgr.GetAPIReader(), Clock: w.cfg.Clock, Threshold: w.cfg.TerminatedPodThreshold,
+		}).Register(w.mgr)
+	}},
+	{"serviceaccount-token-controller", func(w wiring) error {
+		if len(w.cfg.ServiceAccountSigningKey) == 0 {
+			return errNotConfigured
+		}
+		signer, err := tokens.NewSigner(w.cfg.ServiceAccountSigningKey)
+		if err != nil {
+			return err
+		}
+		return tokens.New(tokens.Deps{
+			Client: w.client(), Live: w.mgr.GetAPIReader(), Signer: signer, RootCA: w.cfg.RootCA, Workers: 2,
+		}).Register(w.mgr)
+	}},
+	{"clusterrole-aggregation-controller", func(w wiring) error {
+		return clusterroleaggregation.New(w.client(), 2).Register(w.mgr)
 	}},
 }
 
