@@ -23,9 +23,6 @@ func setDefaultsContainer(c *corev1.Container) {
 	}
 	roundUp(c.Resources.Limits)
 	roundUp(c.Resources.Requests)
-	if c.SecurityContext != nil {
-		orPointer(&c.SecurityContext.ProcMount, corev1.DefaultProcMount)
-	}
 	for _, probe := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
 		setDefaultsProbe(probe)
 	}

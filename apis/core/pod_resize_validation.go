@@ -13,16 +13,6 @@ import (
 	podhelper "github.com/skiff-project/skiff/apis/helpers/pod"
 )
 
-// PreparePodForResize keeps everything of the old pod but its spec, of which a
-// write through /resize may change the containers' resources (KEP-1287).
-func PreparePodForResize(_ context.Context, pod, old *corev1.Pod) {
-	meta := old.ObjectMeta.DeepCopy()
-	meta.ResourceVersion, meta.ManagedFields, meta.Generation = pod.ResourceVersion, pod.ManagedFields, pod.Generation
-	pod.ObjectMeta = *meta
-	pod.Status = *old.Status.DeepCopy()
-	setServiceAccountAlias(&pod.Spec)
-}
-
 // ValidatePodResize returns what is wrong with a change of resources in place:
 // only CPU and memory can change, and the quality of service class stays.
 func ValidatePodResize(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
