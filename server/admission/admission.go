@@ -2,8 +2,8 @@
 // or refuses requests after they were authorized. Each plugin is a package below
 // this one; this file is the only place that knows them all and their order.
 //
-// The generic API server brings NamespaceLifecycle, the webhooks and the
-// admission policies and registers them itself; they appear here by name only.
+// The generic API server brings NamespaceLifecycle, which its own package
+// registers; it appears here by name only.
 package admission
 
 import (
@@ -12,10 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
-	mutatingpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
-	validatingpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
-	mutatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/mutating"
-	validatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/validating"
 
 	"github.com/skiff-project/skiff/server/admission/defaulttolerationseconds"
 	"github.com/skiff-project/skiff/server/admission/noderestriction"
@@ -27,7 +23,7 @@ import (
 // entry is one plugin in the order of execution.
 type entry struct {
 	name     string
-	register func(*admission.Plugins) // nil: the generic API server registers it
+	register func(*admission.Plugins) // nil: registered by the library
 	on       bool
 }
 
@@ -41,12 +37,9 @@ func entries() []entry {
 		{name: taintnodesbycondition.PluginName, register: taintnodesbycondition.Register, on: true},
 		{name: priority.PluginName, register: priority.Register, on: true},
 		{name: defaulttolerationseconds.PluginName, register: defaulttolerationseconds.Register, on: true},
-		// The kinds that configure these four are not served yet; switched on, their
-		// informers would retry for ever and hold back every write.
-		{name: mutatingpolicy.PluginName},
-		{name: mutatingwebhook.PluginName},
-		{name: validatingpolicy.PluginName},
-		{name: validatingwebhook.PluginName},
+		// The generic webhook and policy plugins are not here while the kinds that
+		// configure them are not served: their informers would retry for ever and hold
+		// back every write.
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
-	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
 )
 
 func TestOrder(t *testing.T) {
@@ -18,7 +18,7 @@ func TestOrder(t *testing.T) {
 	}
 	// The generic options insist that both are the same.
 	plugins := admission.NewPlugins()
-	genericapiserver.RegisterAllAdmissionPlugins(plugins)
+	lifecycle.Register(plugins)
 	RegisterAll(plugins)
 	if !sets.New(plugins.Registered()...).Equal(sets.New(Order()...)) {
 		t.Errorf("registered %v, ordered %v", plugins.Registered(), Order())
