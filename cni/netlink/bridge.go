@@ -55,7 +55,7 @@ func findOrAddBridge(b Bridge) (netlink.Link, error) {
 	link, err := netlink.LinkByName(b.Name)
 	if isNotFound(err) {
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.MTU, attrs.Flags = b.Name, b.MTU, net.FlagUp
+		attrs.Name, attrs.MTU = b.Name, b.MTU
 		if len(b.Addresses) > 0 {
 			// A fixed address: else the bridge would take that of a port, and
 			// change it as ports come and go, under the pods' ARP caches.
@@ -140,6 +140,11 @@ func ensureAddresses(link netlink.Link, wanted []netip.Prefix) error {
 		}
 		if prefix.Addr().Is6() {
 			if err := enableIPv6(name); err != nil {
+				return err
+			}
+			// Until the bridge's own link-local address is past the detection of
+			// doubles, the node cannot look for pods' hardware addresses.
+			if err := Sysctl("net/ipv6/conf/"+name+"/accept_dad", "0"); err != nil {
 				return err
 			}
 		}

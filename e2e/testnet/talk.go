@@ -122,5 +122,6 @@ func converse(conn net.Conn, network string) (Answer, error) {
 	return Answer{name, host}, err
 }
 
-// Refused reports whether an error says that the other side refused at once.
-func Refused(err error) bool { return errors.Is(err, unix.ECONNREFUSED) }
+// Refused reports whether an error says that the other side, or for UDP the node
+// on which the program itself runs, refused at once.
+func Refused(err error) bool { return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EPERM) }
