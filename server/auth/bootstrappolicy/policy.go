@@ -1,12 +1,12 @@
 package bootstrappolicy
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/component-helpers/auth/rbac/validation"
 )
 
 // Policy is all bootstrap objects, each list sorted by namespace and name.
@@ -134,7 +134,7 @@ func hasLabels(role *rbacv1.ClusterRole, want map[string]string) bool {
 
 func union(rules, more []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 	for _, rule := range more {
-		if covered, _ := validation.Covers(rules, []rbacv1.PolicyRule{rule}); !covered {
+		if !slices.ContainsFunc(rules, func(r rbacv1.PolicyRule) bool { return reflect.DeepEqual(r, rule) }) {
 			rules = append(rules, rule)
 		}
 	}
