@@ -1,25 +1,24 @@
 package server
 
 import (
-	"k8s.io/apiserver/pkg/admission"
+	genericadmission "k8s.io/apiserver/pkg/admission"
 	admissionmetrics "k8s.io/apiserver/pkg/admission/metrics"
 	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+
+	"github.com/skiff-project/skiff/server/admission"
 )
 
-// registerAdmission registers the plugins of this project.
-func registerAdmission(*admission.Plugins) {}
-
-// admissionOrder is the order in which plugins run: mutating ones first, and
-// within each kind as listed.
-func admissionOrder() []string {
-	return append([]string{lifecycle.PluginName}, projectAdmission()...)
-}
-
-// admissionOnByDefault lists the plugins that run unless they are disabled.
-func admissionOnByDefault() []string { return admissionOrder() }
-
-func projectAdmission() []string { return nil }
-
-func admissionDecorators() admission.Decorators {
-	return admission.Decorators{admission.DecoratorFunc(admissionmetrics.WithControllerMetrics)}
+// newAdmissionOptions knows the generic plugin that works with the kinds that are
+// served, and this project's own.
+func newAdmissionOptions() *genericoptions.AdmissionOptions {
+	plugins := genericadmission.NewPlugins()
+	lifecycle.Register(plugins)
+	admission.RegisterAll(plugins)
+	return &genericoptions.AdmissionOptions{
+		RecommendedPluginOrder: admission.Order(),
+		DefaultOffPlugins:      admission.DefaultOff(),
+		Plugins:                plugins,
+		Decorators:             genericadmission.Decorators{genericadmission.DecoratorFunc(admissionmetrics.WithControllerMetrics)},
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	discoveryendpoint "k8s.io/apiserver/pkg/endpoints/discovery/aggregated"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	"k8s.io/apiserver/pkg/server/healthz"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
@@ -23,6 +24,7 @@ import (
 	"github.com/skiff-project/skiff/apis/scheme"
 	"github.com/skiff-project/skiff/server/auth"
 	"github.com/skiff-project/skiff/server/inprocess"
+	"github.com/skiff-project/skiff/server/services"
 	"github.com/skiff-project/skiff/server/storage"
 )
 
@@ -36,6 +38,8 @@ type builder struct {
 	informers informers.SharedInformerFactory
 	config    *genericapiserver.Config
 	auth      auth.Result
+	clientCA  dynamiccertificates.CAContentProvider
+	ranges    services.Ranges
 }
 
 // buildConfig assembles the configuration that all layers of the server share.
@@ -96,12 +100,12 @@ func (b *builder) addHealthChecks() {
 // applyAuth wires authentication and authorization.
 func (b *builder) applyAuth(ctx context.Context) error {
 	o, cfg := b.options, b.config
-	clientCA, err := o.ClientCert.GetClientCAContentProvider()
-	if err != nil {
+	var err error
+	if b.clientCA, err = o.ClientCert.GetClientCAContentProvider(); err != nil {
 		return fmt.Errorf("loading --client-ca-file: %w", err)
 	}
-	if clientCA != nil {
-		if err := cfg.Authentication.ApplyClientCert(clientCA, cfg.SecureServing); err != nil {
+	if b.clientCA != nil {
+		if err := cfg.Authentication.ApplyClientCert(b.clientCA, cfg.SecureServing); err != nil {
 			return fmt.Errorf("applying --client-ca-file: %w", err)
 		}
 	}
@@ -116,7 +120,7 @@ func (b *builder) applyAuth(ctx context.Context) error {
 		}
 	}
 	b.auth, err = auth.Build(ctx, auth.Config{
-		ClientCA:      clientCA,
+		ClientCA:      b.clientCA,
 		RequestHeader: frontProxy,
 		ServiceAccount: auth.ServiceAccountConfig{
 			Issuers:            o.ServiceAccounts.Issuers,

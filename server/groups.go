@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
@@ -51,7 +50,7 @@ func groupInfos(rows []resource.Resource, build storages, enabled *serverstorage
 	for _, row := range rows {
 		var versions []schema.GroupVersion
 		for _, gv := range scheme.Versions(row) {
-			if enabled.ResourceEnabled(gv.WithResource(row.Plural)) && scheme.Scheme.Recognizes(gv.WithKind(row.Kind.Kind)) {
+			if enabled.ResourceEnabled(gv.WithResource(row.Plural)) {
 				versions = append(versions, gv)
 			}
 		}
@@ -95,5 +94,3 @@ func install(s *genericapiserver.GenericAPIServer, groups []*genericapiserver.AP
 	}
 	return nil
 }
-
-var _ generic.RESTOptionsGetter = &storage.Getter{}

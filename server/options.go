@@ -8,9 +8,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 )
@@ -116,19 +113,6 @@ func NewOptions() *Options {
 	// max-in-flight limits protect the server.
 	o.Features.EnablePriorityAndFairness = false
 	return o
-}
-
-// newAdmissionOptions holds the plugins that work with the kinds that are served.
-func newAdmissionOptions() *genericoptions.AdmissionOptions {
-	plugins := admission.NewPlugins()
-	lifecycle.Register(plugins)
-	registerAdmission(plugins)
-	return &genericoptions.AdmissionOptions{
-		RecommendedPluginOrder: admissionOrder(),
-		DefaultOffPlugins:      sets.New(plugins.Registered()...).Difference(sets.New(admissionOnByDefault()...)),
-		Plugins:                plugins,
-		Decorators:             admissionDecorators(),
-	}
 }
 
 // AddFlags registers the flags on fs.

@@ -11,17 +11,13 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	restclient "k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
-	"github.com/skiff-project/skiff/apis/resource"
-	"github.com/skiff-project/skiff/apis/scheme"
 	"github.com/skiff-project/skiff/server/inprocess"
-	"github.com/skiff-project/skiff/server/registry"
 	"github.com/skiff-project/skiff/server/storage"
 )
 
@@ -84,7 +80,7 @@ func (b *builder) build(ctx context.Context) (*Server, error) {
 	if err := b.buildConfig(ctx); err != nil {
 		return nil, err
 	}
-	groups, err := groupInfos(scheme.Resources(), b.storagesOf, b.config.MergedResourceConfig)
+	groups, err := b.buildGroups()
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +90,9 @@ func (b *builder) build(ctx context.Context) (*Server, error) {
 	}
 	if err := install(generic, groups); err != nil {
 		return nil, err
+	}
+	if b.auth.Discovery != nil {
+		b.auth.Discovery.Install(generic.Handler.NonGoRestfulMux)
 	}
 	if err := b.addHooks(generic); err != nil {
 		return nil, err
@@ -107,27 +106,6 @@ func (b *builder) build(ctx context.Context) (*Server, error) {
 		loopback:  b.client,
 		ready:     make(chan struct{}),
 	}, nil
-}
-
-// storagesOf builds the storage of a row and of its subresources.
-func (b *builder) storagesOf(row resource.Resource) (map[string]rest.Storage, error) {
-	store, err := registry.NewStore(row, b.config.RESTOptionsGetter)
-	if err != nil {
-		return nil, err
-	}
-	paths := map[string]rest.Storage{row.Plural: store}
-	if status := store.Status(); status != nil {
-		paths[row.Plural+"/status"] = status
-	}
-	return paths, nil
-}
-
-// addHooks adds what runs once the server listens.
-func (b *builder) addHooks(s *genericapiserver.GenericAPIServer) error {
-	if err := s.AddPostStartHook("storage-readiness", s.StorageReadinessHook.Hook); err != nil {
-		return err
-	}
-	return nil
 }
 
 // Run serves until ctx ends, lets requests finish, and closes storage. It

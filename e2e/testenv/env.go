@@ -22,7 +22,7 @@ import (
 // by the bootstrap policy.
 const (
 	AdminUser  = "kubernetes-admin"
-	AdminGroup = "system:masters" // until the bootstrap policy is there
+	AdminGroup = "skiff:cluster-admins"
 )
 
 // startTimeout is long because test machines can be very busy.

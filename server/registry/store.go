@@ -40,6 +40,9 @@ func (s *Store) Categories() []string { return s.row.Categories }
 // Row returns the row that the store was built from.
 func (s *Store) Row() resource.Resource { return s.row }
 
+// Stores has the store of every stored row.
+type Stores map[schema.GroupResource]*Store
+
 // NewStore builds the store of a row on the storage that getter gives it.
 func NewStore(row resource.Resource, getter generic.RESTOptionsGetter) (*Store, error) {
 	if err := checkRow(row); err != nil {
@@ -118,6 +121,14 @@ func (s *Store) Status() *StatusStore {
 		return nil
 	}
 	return &StatusStore{s.WithUpdateStrategy(statusStrategy{main})}
+}
+
+// MainStrategy returns the rules of updates of the main resource.
+func (s *Store) MainStrategy() rest.UpdateResetFieldsStrategy { return newStrategy(s.row) }
+
+// StatusStrategy returns the rules of updates of /status.
+func (s *Store) StatusStrategy() rest.UpdateResetFieldsStrategy {
+	return statusStrategy{newStrategy(s.row)}
 }
 
 // WithUpdateStrategy returns a store of the same objects that only gets and

@@ -1,0 +1,58 @@
+package subresources
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/skiff-project/skiff/server/registry"
+)
+
+// finalizeStorage serves namespaces/finalize: the only way to change
+// spec.finalizers. Emptying them lets the store remove a namespace under
+// deletion.
+type finalizeStorage struct{ store *genericregistry.Store }
+
+var (
+	_ rest.Updater             = &finalizeStorage{}
+	_ rest.ResetFieldsStrategy = &finalizeStorage{}
+)
+
+func newFinalize(_ Config, store *registry.Store) rest.Storage {
+	return &finalizeStorage{store.WithUpdateStrategy(finalizeStrategy{store.StatusStrategy()})}
+}
+
+func (s *finalizeStorage) New() runtime.Object { return s.store.New() }
+func (s *finalizeStorage) Destroy()            {}
+
+func (s *finalizeStorage) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc,
+	updateValidation rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	return s.store.Update(ctx, name, info, createValidation, updateValidation, false, options)
+}
+
+// GetResetFields implements rest.ResetFieldsStrategy.
+func (s *finalizeStorage) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return s.store.GetResetFields()
+}
+
+// finalizeStrategy takes spec.finalizers and keeps everything else.
+type finalizeStrategy struct{ rest.UpdateResetFieldsStrategy }
+
+func (finalizeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	ns, isNamespace := obj.(*corev1.Namespace)
+	was, wasNamespace := old.(*corev1.Namespace)
+	if !isNamespace || !wasNamespace {
+		return
+	}
+	ns.Status = *was.Status.DeepCopy()
+}
+
+// GetResetFields implements rest.ResetFieldsStrategy.
+func (finalizeStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{"v1": fieldpath.NewSet(fieldpath.MakePathOrDie("status"))}
+}
