@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	utilnet "k8s.io/utils/net"
 
 	podhelper "github.com/skiff-project/skiff/apis/helpers/pod"
 	servicehelper "github.com/skiff-project/skiff/apis/helpers/service"
@@ -178,6 +179,9 @@ func warnService(_ context.Context, s, old *corev1.Service) []string {
 		out = append(out, `spec.externalIPs is ignored when spec.type is "ExternalName"`)
 	}
 	for i, ip := range s.Spec.ExternalIPs {
+		if utilnet.ParseIPSloppy(ip) == nil {
+			continue // refused anyway, and the library logs an error about being asked
+		}
 		out = append(out, validation.GetWarningsForIP(specPath.Child("externalIPs").Index(i), ip)...)
 	}
 	return out
