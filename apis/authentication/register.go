@@ -1,49 +1,84 @@
+// Package authentication declares the kinds of authentication.k8s.io/v1. None of
+// them is stored: TokenReview and SelfSubjectReview are questions, answered when
+// they are created, and TokenRequest is a subresource of service accounts.
 package authentication
 
 import (
+	"context"
+
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/skiff-project/skiff/apis/resource"
+	"github.com/skiff-project/skiff/apis/resource/defaulting"
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
-// AddToScheme registers the kinds of the group authentication.k8s.io.
+// The lifetimes of tokens, in seconds.
+const (
+	defaultTokenSeconds int64 = 60 * 60
+	minTokenSeconds     int64 = 10 * 60
+	maxTokenSeconds     int64 = 1 << 32
+)
+
+// AddToScheme registers the kinds of authentication.k8s.io and their defaults.
 func AddToScheme(s *runtime.Scheme) error {
-	return resource.AddHub(s, authenticationv1.SchemeGroupVersion, authenticationv1.AddToScheme)
+	if err := resource.AddHub(s, authenticationv1.SchemeGroupVersion, authenticationv1.AddToScheme); err != nil {
+		return err
+	}
+	s.AddTypeDefaultingFunc(&authenticationv1.TokenRequest{}, func(obj any) { SetDefaultsTokenRequest(obj.(*authenticationv1.TokenRequest)) })
+	return nil
 }
 
-// Resources returns the rows of the group authentication.k8s.io.
+// Resources returns the rows of authentication.k8s.io.
 func Resources() []resource.Resource {
 	return []resource.Resource{
-		tokenReviewResource(),
-		selfSubjectReviewResource(),
+		resource.Define[authenticationv1.SelfSubjectReview, authenticationv1.SelfSubjectReview](resource.Definition[authenticationv1.SelfSubjectReview]{
+			Names: names("SelfSubjectReview", "selfsubjectreviews"),
+		}),
+		resource.Define[authenticationv1.TokenReview, authenticationv1.TokenReview](resource.Definition[authenticationv1.TokenReview]{
+			Names:    names("TokenReview", "tokenreviews"),
+			Validate: ValidateTokenReview,
+		}),
 	}
 }
 
-func tokenReviewResource() resource.Resource {
-	return resource.Define[authenticationv1.TokenReview, authenticationv1.TokenReview](resource.Definition[authenticationv1.TokenReview]{
-		Names: resource.Names{
-			Kind:          authenticationv1.SchemeGroupVersion.WithKind("TokenReview"),
-			Plural:        "tokenreviews",
-			ClusterScoped: true,
-			NoStatus:      true,
-			NoGeneration:  true,
-			NotStored:     true,
-			Verbs:         []string{"create"},
-		},
-	})
+func names(kind, plural string) resource.Names {
+	return resource.Names{
+		Kind:          authenticationv1.SchemeGroupVersion.WithKind(kind),
+		Plural:        plural,
+		ClusterScoped: true,
+		NoStatus:      true,
+		NoGeneration:  true,
+		NotStored:     true,
+		Verbs:         []string{"create"},
+	}
 }
 
-func selfSubjectReviewResource() resource.Resource {
-	return resource.Define[authenticationv1.SelfSubjectReview, authenticationv1.SelfSubjectReview](resource.Definition[authenticationv1.SelfSubjectReview]{
-		Names: resource.Names{
-			Kind:          authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview"),
-			Plural:        "selfsubjectreviews",
-			ClusterScoped: true,
-			NoStatus:      true,
-			NoGeneration:  true,
-			NotStored:     true,
-			Verbs:         []string{"create"},
-		},
-	})
+// ValidateTokenReview returns what is wrong with a question about a token.
+func ValidateTokenReview(_ context.Context, r *authenticationv1.TokenReview) field.ErrorList {
+	if r.Spec.Token == "" {
+		return field.ErrorList{field.Required(rules.Spec.Child("token"), "")}
+	}
+	return nil
+}
+
+// SetDefaultsTokenRequest asks for a token of one hour.
+func SetDefaultsTokenRequest(r *authenticationv1.TokenRequest) {
+	defaulting.Pointer(&r.Spec.ExpirationSeconds, defaultTokenSeconds)
+}
+
+// ValidateTokenRequest returns what is wrong with a request for a token.
+func ValidateTokenRequest(_ context.Context, r *authenticationv1.TokenRequest) field.ErrorList {
+	at := rules.Spec.Child("expirationSeconds")
+	switch seconds := r.Spec.ExpirationSeconds; {
+	case seconds == nil:
+		return field.ErrorList{field.Required(at, "")}
+	case *seconds < minTokenSeconds:
+		return field.ErrorList{field.Invalid(at, *seconds, "may not specify a duration less than 10 minutes")}
+	case *seconds > maxTokenSeconds:
+		return field.ErrorList{field.Invalid(at, *seconds, "may not specify a duration larger than 2^32 seconds")}
+	}
+	return nil
 }

@@ -1,3 +1,5 @@
+// Package authorization declares the kinds of authorization.k8s.io/v1: questions
+// about what someone may do, answered when they are created and never stored.
 package authorization
 
 import (
@@ -7,72 +9,45 @@ import (
 	"github.com/skiff-project/skiff/apis/resource"
 )
 
-// AddToScheme registers the kinds of the group authorization.k8s.io.
+// AddToScheme registers the kinds of authorization.k8s.io.
 func AddToScheme(s *runtime.Scheme) error {
 	return resource.AddHub(s, authorizationv1.SchemeGroupVersion, authorizationv1.AddToScheme)
 }
 
-// Resources returns the rows of the group authorization.k8s.io.
+// Resources returns the rows of authorization.k8s.io.
 func Resources() []resource.Resource {
 	return []resource.Resource{
-		localSubjectAccessReviewResource(),
-		selfSubjectAccessReviewResource(),
-		selfSubjectRulesReviewResource(),
-		subjectAccessReviewResource(),
+		resource.Define[authorizationv1.LocalSubjectAccessReview, authorizationv1.LocalSubjectAccessReview](
+			resource.Definition[authorizationv1.LocalSubjectAccessReview]{
+				Names:    names("LocalSubjectAccessReview", "localsubjectaccessreviews", false),
+				Validate: ValidateLocalSubjectAccessReview,
+			}),
+		resource.Define[authorizationv1.SelfSubjectAccessReview, authorizationv1.SelfSubjectAccessReview](
+			resource.Definition[authorizationv1.SelfSubjectAccessReview]{
+				Names:    names("SelfSubjectAccessReview", "selfsubjectaccessreviews", true),
+				Validate: ValidateSelfSubjectAccessReview,
+			}),
+		resource.Define[authorizationv1.SelfSubjectRulesReview, authorizationv1.SelfSubjectRulesReview](
+			resource.Definition[authorizationv1.SelfSubjectRulesReview]{
+				Names:    names("SelfSubjectRulesReview", "selfsubjectrulesreviews", true),
+				Validate: ValidateSelfSubjectRulesReview,
+			}),
+		resource.Define[authorizationv1.SubjectAccessReview, authorizationv1.SubjectAccessReview](
+			resource.Definition[authorizationv1.SubjectAccessReview]{
+				Names:    names("SubjectAccessReview", "subjectaccessreviews", true),
+				Validate: ValidateSubjectAccessReview,
+			}),
 	}
 }
 
-func localSubjectAccessReviewResource() resource.Resource {
-	return resource.Define[authorizationv1.LocalSubjectAccessReview, authorizationv1.LocalSubjectAccessReview](resource.Definition[authorizationv1.LocalSubjectAccessReview]{
-		Names: resource.Names{
-			Kind:         authorizationv1.SchemeGroupVersion.WithKind("LocalSubjectAccessReview"),
-			Plural:       "localsubjectaccessreviews",
-			NoStatus:     true,
-			NoGeneration: true,
-			NotStored:    true,
-			Verbs:        []string{"create"},
-		},
-	})
-}
-
-func selfSubjectAccessReviewResource() resource.Resource {
-	return resource.Define[authorizationv1.SelfSubjectAccessReview, authorizationv1.SelfSubjectAccessReview](resource.Definition[authorizationv1.SelfSubjectAccessReview]{
-		Names: resource.Names{
-			Kind:          authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"),
-			Plural:        "selfsubjectaccessreviews",
-			ClusterScoped: true,
-			NoStatus:      true,
-			NoGeneration:  true,
-			NotStored:     true,
-			Verbs:         []string{"create"},
-		},
-	})
-}
-
-func selfSubjectRulesReviewResource() resource.Resource {
-	return resource.Define[authorizationv1.SelfSubjectRulesReview, authorizationv1.SelfSubjectRulesReview](resource.Definition[authorizationv1.SelfSubjectRulesReview]{
-		Names: resource.Names{
-			Kind:          authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectRulesReview"),
-			Plural:        "selfsubjectrulesreviews",
-			ClusterScoped: true,
-			NoStatus:      true,
-			NoGeneration:  true,
-			NotStored:     true,
-			Verbs:         []string{"create"},
-		},
-	})
-}
-
-func subjectAccessReviewResource() resource.Resource {
-	return resource.Define[authorizationv1.SubjectAccessReview, authorizationv1.SubjectAccessReview](resource.Definition[authorizationv1.SubjectAccessReview]{
-		Names: resource.Names{
-			Kind:          authorizationv1.SchemeGroupVersion.WithKind("SubjectAccessReview"),
-			Plural:        "subjectaccessreviews",
-			ClusterScoped: true,
-			NoStatus:      true,
-			NoGeneration:  true,
-			NotStored:     true,
-			Verbs:         []string{"create"},
-		},
-	})
+func names(kind, plural string, clusterScoped bool) resource.Names {
+	return resource.Names{
+		Kind:          authorizationv1.SchemeGroupVersion.WithKind(kind),
+		Plural:        plural,
+		ClusterScoped: clusterScoped,
+		NoStatus:      true,
+		NoGeneration:  true,
+		NotStored:     true,
+		Verbs:         []string{"create"},
+	}
 }

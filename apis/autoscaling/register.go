@@ -1,3 +1,12 @@
+// Package autoscaling declares the kinds of the API group autoscaling:
+// HorizontalPodAutoscaler in v2, which is the hub, and in v1, and Scale, the form
+// of the scale subresource of every kind.
+//
+// # Model
+//
+// v1 has one metric, CPU, as a field; the others, the behavior and the
+// conditions travel in annotations, so that a client of v1 can read an
+// autoscaler and write it back without losing them (see conversion.go).
 package autoscaling
 
 import (
@@ -34,16 +43,4 @@ func Resources() []resource.Resource {
 	return []resource.Resource{
 		horizontalPodAutoscalerResource(),
 	}
-}
-
-func horizontalPodAutoscalerResource() resource.Resource {
-	return resource.Define[autoscalingv2.HorizontalPodAutoscaler, autoscalingv2.HorizontalPodAutoscalerList](resource.Definition[autoscalingv2.HorizontalPodAutoscaler]{
-		Names: resource.Names{
-			Kind:       autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler"),
-			Plural:     "horizontalpodautoscalers",
-			ShortNames: []string{"hpa"},
-			Categories: []string{"all"},
-			Also:       []schema.GroupVersion{autoscalingv1.SchemeGroupVersion},
-		},
-	})
 }

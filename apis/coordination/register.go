@@ -1,3 +1,4 @@
+// Package coordination declares Lease, the kind of coordination.k8s.io/v1.
 package coordination
 
 import (
@@ -17,15 +18,4 @@ func Resources() []resource.Resource {
 	return []resource.Resource{
 		leaseResource(),
 	}
-}
-
-func leaseResource() resource.Resource {
-	return resource.Define[coordinationv1.Lease, coordinationv1.LeaseList](resource.Definition[coordinationv1.Lease]{
-		Names: resource.Names{
-			Kind:           coordinationv1.SchemeGroupVersion.WithKind("Lease"),
-			Plural:         "leases",
-			NoGeneration:   true,
-			CreateOnUpdate: true,
-		},
-	})
 }

@@ -1,3 +1,4 @@
+// Package discovery declares EndpointSlice, the kind of discovery.k8s.io/v1.
 package discovery
 
 import (
@@ -5,11 +6,16 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/skiff-project/skiff/apis/resource"
+	"github.com/skiff-project/skiff/apis/resource/defaulting"
 )
 
-// AddToScheme registers the kinds of the group discovery.k8s.io.
+// AddToScheme registers EndpointSlice and its defaults.
 func AddToScheme(s *runtime.Scheme) error {
-	return resource.AddHub(s, discoveryv1.SchemeGroupVersion, discoveryv1.AddToScheme)
+	if err := resource.AddHub(s, discoveryv1.SchemeGroupVersion, discoveryv1.AddToScheme); err != nil {
+		return err
+	}
+	defaulting.Kind(s, SetDefaultsEndpointSlice, func(l *discoveryv1.EndpointSliceList) []discoveryv1.EndpointSlice { return l.Items })
+	return nil
 }
 
 // Resources returns the rows of the group discovery.k8s.io.
@@ -17,13 +23,4 @@ func Resources() []resource.Resource {
 	return []resource.Resource{
 		endpointSliceResource(),
 	}
-}
-
-func endpointSliceResource() resource.Resource {
-	return resource.Define[discoveryv1.EndpointSlice, discoveryv1.EndpointSliceList](resource.Definition[discoveryv1.EndpointSlice]{
-		Names: resource.Names{
-			Kind:   discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"),
-			Plural: "endpointslices",
-		},
-	})
 }

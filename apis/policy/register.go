@@ -1,3 +1,5 @@
+// Package policy declares the kinds of policy/v1: PodDisruptionBudget, and
+// Eviction, which is served as a subresource of pods and has no row.
 package policy
 
 import (
@@ -17,14 +19,4 @@ func Resources() []resource.Resource {
 	return []resource.Resource{
 		podDisruptionBudgetResource(),
 	}
-}
-
-func podDisruptionBudgetResource() resource.Resource {
-	return resource.Define[policyv1.PodDisruptionBudget, policyv1.PodDisruptionBudgetList](resource.Definition[policyv1.PodDisruptionBudget]{
-		Names: resource.Names{
-			Kind:       policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"),
-			Plural:     "poddisruptionbudgets",
-			ShortNames: []string{"pdb"},
-		},
-	})
 }

@@ -1,3 +1,5 @@
+// Package rbac declares the kinds of rbac.authorization.k8s.io/v1: roles and the
+// bindings that give them to subjects, in a namespace or in the whole cluster.
 package rbac
 
 import (
@@ -5,11 +7,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/skiff-project/skiff/apis/resource"
+	"github.com/skiff-project/skiff/apis/resource/defaulting"
 )
 
-// AddToScheme registers the kinds of the group rbac.authorization.k8s.io.
+// AddToScheme registers the kinds and the defaults of the group rbac.authorization.k8s.io.
 func AddToScheme(s *runtime.Scheme) error {
-	return resource.AddHub(s, rbacv1.SchemeGroupVersion, rbacv1.AddToScheme)
+	if err := resource.AddHub(s, rbacv1.SchemeGroupVersion, rbacv1.AddToScheme); err != nil {
+		return err
+	}
+	defaulting.Kind(s, SetDefaultsRoleBinding, func(l *rbacv1.RoleBindingList) []rbacv1.RoleBinding { return l.Items })
+	defaulting.Kind(s, SetDefaultsClusterRoleBinding, func(l *rbacv1.ClusterRoleBindingList) []rbacv1.ClusterRoleBinding { return l.Items })
+	return nil
 }
 
 // Resources returns the rows of the group rbac.authorization.k8s.io.
@@ -20,46 +28,4 @@ func Resources() []resource.Resource {
 		clusterRoleResource(),
 		clusterRoleBindingResource(),
 	}
-}
-
-func roleResource() resource.Resource {
-	return resource.Define[rbacv1.Role, rbacv1.RoleList](resource.Definition[rbacv1.Role]{
-		Names: resource.Names{
-			Kind:           rbacv1.SchemeGroupVersion.WithKind("Role"),
-			Plural:         "roles",
-			CreateOnUpdate: true,
-		},
-	})
-}
-
-func roleBindingResource() resource.Resource {
-	return resource.Define[rbacv1.RoleBinding, rbacv1.RoleBindingList](resource.Definition[rbacv1.RoleBinding]{
-		Names: resource.Names{
-			Kind:           rbacv1.SchemeGroupVersion.WithKind("RoleBinding"),
-			Plural:         "rolebindings",
-			CreateOnUpdate: true,
-		},
-	})
-}
-
-func clusterRoleResource() resource.Resource {
-	return resource.Define[rbacv1.ClusterRole, rbacv1.ClusterRoleList](resource.Definition[rbacv1.ClusterRole]{
-		Names: resource.Names{
-			Kind:           rbacv1.SchemeGroupVersion.WithKind("ClusterRole"),
-			Plural:         "clusterroles",
-			ClusterScoped:  true,
-			CreateOnUpdate: true,
-		},
-	})
-}
-
-func clusterRoleBindingResource() resource.Resource {
-	return resource.Define[rbacv1.ClusterRoleBinding, rbacv1.ClusterRoleBindingList](resource.Definition[rbacv1.ClusterRoleBinding]{
-		Names: resource.Names{
-			Kind:           rbacv1.SchemeGroupVersion.WithKind("ClusterRoleBinding"),
-			Plural:         "clusterrolebindings",
-			ClusterScoped:  true,
-			CreateOnUpdate: true,
-		},
-	})
 }

@@ -1,3 +1,4 @@
+// Package scheduling declares PriorityClass, the kind of scheduling.k8s.io/v1.
 package scheduling
 
 import (
@@ -5,11 +6,16 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/skiff-project/skiff/apis/resource"
+	"github.com/skiff-project/skiff/apis/resource/defaulting"
 )
 
-// AddToScheme registers the kinds of the group scheduling.k8s.io.
+// AddToScheme registers PriorityClass and its defaults.
 func AddToScheme(s *runtime.Scheme) error {
-	return resource.AddHub(s, schedulingv1.SchemeGroupVersion, schedulingv1.AddToScheme)
+	if err := resource.AddHub(s, schedulingv1.SchemeGroupVersion, schedulingv1.AddToScheme); err != nil {
+		return err
+	}
+	defaulting.Kind(s, SetDefaultsPriorityClass, func(l *schedulingv1.PriorityClassList) []schedulingv1.PriorityClass { return l.Items })
+	return nil
 }
 
 // Resources returns the rows of the group scheduling.k8s.io.
@@ -17,15 +23,4 @@ func Resources() []resource.Resource {
 	return []resource.Resource{
 		priorityClassResource(),
 	}
-}
-
-func priorityClassResource() resource.Resource {
-	return resource.Define[schedulingv1.PriorityClass, schedulingv1.PriorityClassList](resource.Definition[schedulingv1.PriorityClass]{
-		Names: resource.Names{
-			Kind:          schedulingv1.SchemeGroupVersion.WithKind("PriorityClass"),
-			Plural:        "priorityclasses",
-			ShortNames:    []string{"pc"},
-			ClusterScoped: true,
-		},
-	})
 }
