@@ -24,6 +24,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/metadata"
@@ -150,6 +152,12 @@ func (m *Manager) Healthy() error {
 func (m *Manager) Run(ctx context.Context) error {
 	logger := klog.FromContext(ctx).WithName("controller-manager")
 	setLogger.Do(func() { ctrllog.SetLogger(klog.Background()) })
+	if err := m.waitForServer(ctx, logger); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
 	mgr, err := m.newManager(logger)
 	if err != nil {
 		return err
@@ -175,6 +183,24 @@ func (m *Manager) Run(ctx context.Context) error {
 		return fmt.Errorf("running controllers: %w", err)
 	}
 	return nil
+}
+
+// waitForServer returns when the API server answers us: it may start at the same
+// time, and grant us our rights a moment later.
+func (m *Manager) waitForServer(ctx context.Context, logger klog.Logger) error {
+	client, err := discovery.NewDiscoveryClientForConfig(m.cfg.RESTConfig)
+	if err != nil {
+		return fmt.Errorf("making a discovery client: %w", err)
+	}
+	told := false
+	return wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {
+		_, err := client.ServerGroups()
+		if err != nil && !told {
+			told = true
+			logger.Info("Waiting for the API server", "err", err)
+		}
+		return err == nil, nil
+	})
 }
 
 // setLogger guards controller-runtime's process-wide fallback logger.

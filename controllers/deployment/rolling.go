@@ -56,6 +56,10 @@ type Resize struct {
 	To  int32
 }
 
+// lasting counts the available pods that a set keeps: right after it was scaled
+// down its status still counts pods that are about to go.
+func lasting(rs *appsv1.ReplicaSet) int32 { return min(rs.Status.AvailableReplicas, replicasOf(rs)) }
+
 // ShrinkOld returns the resizes of old sets that a rolling update allows now:
 // first unhealthy pods, which serve nobody, then healthy ones as far as the new
 // set's available pods make up for them.
@@ -85,7 +89,7 @@ func ShrinkOld(d *appsv1.Deployment, current *appsv1.ReplicaSet, old []*appsv1.R
 		to[rs] -= drop
 		budget -= drop
 	}
-	spare := sum(all, available) - minAvailable
+	spare := sum(all, lasting) - minAvailable
 	for _, rs := range oldActive {
 		drop := max(0, min(spare, to[rs]))
 		to[rs] -= drop

@@ -4,6 +4,8 @@ package testkit
 
 import (
 	"context"
+	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +20,9 @@ import (
 
 // Timeout is how long Eventually waits; test machines can be very busy.
 const Timeout = 60 * time.Second
+
+// addresses counts the pod addresses given out.
+var addresses atomic.Uint32
 
 // Run runs the controllers until the test ends.
 func Run(t testing.TB, cfg controllers.Config) {
@@ -92,6 +97,10 @@ func act(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, unre
 		return
 	}
 	SetReady(pod, unready == nil || !unready(pod))
+	// Any address will do, as long as each pod has its own.
+	n := addresses.Add(1)
+	pod.Status.PodIP = netip.AddrFrom4([4]byte{10, 244, byte(n >> 8), byte(n)}).String()
+	pod.Status.PodIPs = []corev1.PodIP{{IP: pod.Status.PodIP}}
 	_, _ = client.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
 }
 
