@@ -4,6 +4,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/skiff-project/skiff/apis/resource"
+
+	"github.com/skiff-project/skiff/apis/resource/columns"
 )
 
 func configMapResource() resource.Resource {
@@ -17,11 +19,11 @@ func configMapResource() resource.Resource {
 		Validate:       ValidateConfigMap,
 		ValidateUpdate: ValidateConfigMapUpdate,
 		Columns: []resource.TypedColumn[corev1.ConfigMap]{
-			nameColumn[corev1.ConfigMap](),
-			number("Data", corev1.ConfigMap{}.SwaggerDoc()["data"], func(c *corev1.ConfigMap) any {
-				return int64(len(c.Data) + len(c.BinaryData))
+			columns.Name[corev1.ConfigMap](),
+			columns.Number("Data", corev1.ConfigMap{}.SwaggerDoc()["data"], func(c *corev1.ConfigMap) int {
+				return len(c.Data) + len(c.BinaryData)
 			}),
-			ageColumn[corev1.ConfigMap](),
+			columns.Age[corev1.ConfigMap](),
 		},
 	})
 }

@@ -4,21 +4,23 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/skiff-project/skiff/apis/resource/defaulting"
 )
 
 func setDefaultsContainer(c *corev1.Container) {
-	orDefault(&c.ImagePullPolicy, defaultPullPolicy(c.Image))
-	orDefault(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
-	orDefault(&c.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
+	defaulting.Value(&c.ImagePullPolicy, defaultPullPolicy(c.Image))
+	defaulting.Value(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
+	defaulting.Value(&c.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
 	for i := range c.Ports {
-		orDefault(&c.Ports[i].Protocol, corev1.ProtocolTCP)
+		defaulting.Value(&c.Ports[i].Protocol, corev1.ProtocolTCP)
 	}
 	for i := range c.Env {
 		if from := c.Env[i].ValueFrom; from != nil && from.FieldRef != nil {
-			orDefault(&from.FieldRef.APIVersion, "v1")
+			defaulting.Value(&from.FieldRef.APIVersion, "v1")
 		}
 		if from := c.Env[i].ValueFrom; from != nil && from.FileKeyRef != nil {
-			orPointer(&from.FileKeyRef.Optional, false)
+			defaulting.Pointer(&from.FileKeyRef.Optional, false)
 		}
 	}
 	roundUp(c.Resources.Limits)
@@ -39,13 +41,13 @@ func setDefaultsProbe(p *corev1.Probe) {
 	if p == nil {
 		return
 	}
-	orDefault(&p.TimeoutSeconds, 1)
-	orDefault(&p.PeriodSeconds, 10)
-	orDefault(&p.SuccessThreshold, 1)
-	orDefault(&p.FailureThreshold, 3)
+	defaulting.Value(&p.TimeoutSeconds, 1)
+	defaulting.Value(&p.PeriodSeconds, 10)
+	defaulting.Value(&p.SuccessThreshold, 1)
+	defaulting.Value(&p.FailureThreshold, 3)
 	setDefaultsHTTPGet(p.HTTPGet)
 	if p.GRPC != nil {
-		orPointer(&p.GRPC.Service, "")
+		defaulting.Pointer(&p.GRPC.Service, "")
 	}
 }
 
@@ -53,8 +55,8 @@ func setDefaultsHTTPGet(get *corev1.HTTPGetAction) {
 	if get == nil {
 		return
 	}
-	orDefault(&get.Path, "/")
-	orDefault(&get.Scheme, corev1.URISchemeHTTP)
+	defaulting.Value(&get.Path, "/")
+	defaulting.Value(&get.Scheme, corev1.URISchemeHTTP)
 }
 
 // defaultPullPolicy returns Always for an image that is not pinned: one without

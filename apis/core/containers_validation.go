@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	podhelper "github.com/skiff-project/skiff/apis/helpers/pod"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // containerRules checks containers in the light of the pod that they belong to.
@@ -131,10 +133,10 @@ func (r containerRules) check(c *corev1.Container, path *field.Path) field.Error
 	if c.Name == "" {
 		errs = append(errs, field.Required(path.Child("name"), ""))
 	} else {
-		errs = append(errs, checkDNSLabel(c.Name, path.Child("name"))...)
+		errs = append(errs, rules.DNSLabel(c.Name, path.Child("name"))...)
 	}
 	errs = append(errs, checkRequired(c.Image, path.Child("image"))...)
-	errs = append(errs, checkRequiredEnum(c.TerminationMessagePolicy, path.Child("terminationMessagePolicy"),
+	errs = append(errs, rules.RequiredEnum(c.TerminationMessagePolicy, path.Child("terminationMessagePolicy"),
 		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
 	errs = append(errs, checkContainerPorts(c.Ports, path.Child("ports"))...)
 	if r.spec.HostNetwork {
@@ -144,7 +146,7 @@ func (r containerRules) check(c *corev1.Container, path *field.Path) field.Error
 	errs = append(errs, checkEnvFrom(c.EnvFrom, path.Child("envFrom"))...)
 	errs = append(errs, r.checkMounts(c, path.Child("volumeMounts"))...)
 	errs = append(errs, r.checkDevices(c.VolumeDevices, path.Child("volumeDevices"))...)
-	errs = append(errs, checkRequiredEnum(c.ImagePullPolicy, path.Child("imagePullPolicy"),
+	errs = append(errs, rules.RequiredEnum(c.ImagePullPolicy, path.Child("imagePullPolicy"),
 		corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
 	errs = append(errs, checkResources(&c.Resources, r.claims, path.Child("resources"))...)
 	errs = append(errs, r.checkResizePolicy(c.ResizePolicy, path.Child("resizePolicy"))...)
@@ -166,7 +168,7 @@ func checkContainerPorts(ports []corev1.ContainerPort, path *field.Path) field.E
 		at := path.Index(i)
 		if port.Name != "" {
 			if messages := validation.IsValidPortName(port.Name); len(messages) > 0 {
-				errs = append(errs, invalid(at.Child("name"), port.Name, messages)...)
+				errs = append(errs, rules.Invalid(at.Child("name"), port.Name, messages...)...)
 			} else {
 				errs = append(errs, checkUniqueName(port.Name, names, at)...)
 			}
@@ -228,19 +230,19 @@ func checkRestartRules(c *corev1.Container, path *field.Path) field.ErrorList {
 		}
 		return errs
 	}
-	errs = append(errs, checkEnum(*c.RestartPolicy, path.Child("restartPolicy"), corev1.ContainerRestartPolicyAlways,
+	errs = append(errs, rules.Enum(*c.RestartPolicy, path.Child("restartPolicy"), corev1.ContainerRestartPolicyAlways,
 		corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)...)
 	if len(c.RestartPolicyRules) > maxRules {
 		errs = append(errs, field.TooMany(rulesPath, len(c.RestartPolicyRules), maxRules))
 	}
 	for i, rule := range c.RestartPolicyRules {
 		at := rulesPath.Index(i)
-		errs = append(errs, checkRequiredEnum(rule.Action, at.Child("action"), corev1.ContainerRestartRuleActionRestart)...)
+		errs = append(errs, rules.RequiredEnum(rule.Action, at.Child("action"), corev1.ContainerRestartRuleActionRestart)...)
 		if rule.ExitCodes == nil {
 			errs = append(errs, field.Required(at.Child("exitCodes"), "must be specified"))
 			continue
 		}
-		errs = append(errs, checkRequiredEnum(rule.ExitCodes.Operator, at.Child("exitCodes", "operator"),
+		errs = append(errs, rules.RequiredEnum(rule.ExitCodes.Operator, at.Child("exitCodes", "operator"),
 			corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn)...)
 		if len(rule.ExitCodes.Values) > maxCodes {
 			errs = append(errs, field.TooMany(at.Child("exitCodes", "values"), len(rule.ExitCodes.Values), maxCodes))

@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 )
 
 func checkDNS(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
-	errs := checkRequiredEnum(spec.DNSPolicy, path.Child("dnsPolicy"),
+	errs := rules.RequiredEnum(spec.DNSPolicy, path.Child("dnsPolicy"),
 		corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)
 	at, config := path.Child("dnsConfig"), spec.DNSConfig
 	if config == nil {
@@ -59,7 +61,7 @@ func checkSearchPaths(searches []string, path *field.Path) field.ErrorList {
 	for i, search := range searches {
 		if search != "." {
 			name := strings.TrimSuffix(search, ".")
-			errs = append(errs, invalid(path.Index(i), name, validation.IsDNS1123SubdomainWithUnderscore(name))...)
+			errs = append(errs, rules.Invalid(path.Index(i), name, validation.IsDNS1123SubdomainWithUnderscore(name)...)...)
 		}
 	}
 	return errs
@@ -70,7 +72,7 @@ func checkHostAliases(aliases []corev1.HostAlias, path *field.Path) field.ErrorL
 	for i, alias := range aliases {
 		errs = append(errs, validation.IsValidIP(path.Index(i).Child("ip"), alias.IP)...)
 		for j, name := range alias.Hostnames {
-			errs = append(errs, checkDNSSubdomain(name, path.Index(i).Child("hostnames").Index(j))...)
+			errs = append(errs, rules.DNSSubdomain(name, path.Index(i).Child("hostnames").Index(j))...)
 		}
 	}
 	return errs

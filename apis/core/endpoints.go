@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/skiff-project/skiff/apis/resource"
+
+	"github.com/skiff-project/skiff/apis/resource/columns"
 )
 
 func endpointsResource() resource.Resource {
@@ -23,11 +25,11 @@ func endpointsResource() resource.Resource {
 		Validate:       ValidateEndpoints,
 		ValidateUpdate: ValidateEndpointsUpdate,
 		Columns: []resource.TypedColumn[corev1.Endpoints]{
-			nameColumn[corev1.Endpoints](),
-			text("Endpoints", corev1.Endpoints{}.SwaggerDoc()["subsets"], func(e *corev1.Endpoints) any {
+			columns.Name[corev1.Endpoints](),
+			columns.Text("Endpoints", corev1.Endpoints{}.SwaggerDoc()["subsets"], func(e *corev1.Endpoints) string {
 				return endpointAddresses(e)
 			}),
-			ageColumn[corev1.Endpoints](),
+			columns.Age[corev1.Endpoints](),
 		},
 	})
 }
@@ -56,7 +58,7 @@ func endpointAddresses(e *corev1.Endpoints) string {
 		}
 	}
 	if count > shown {
-		return fmt.Sprintf("%s + %d more...", joinOrNone(list), count-shown)
+		return fmt.Sprintf("%s + %d more...", columns.OrNone(list...), count-shown)
 	}
-	return joinOrNone(list)
+	return columns.OrNone(list...)
 }

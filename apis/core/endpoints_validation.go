@@ -7,17 +7,19 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // ValidateEndpoints returns what is wrong with endpoints.
 func ValidateEndpoints(_ context.Context, e *corev1.Endpoints) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&e.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
+	errs := apivalidation.ValidateObjectMeta(&e.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, rules.Metadata)
 	return append(errs, checkSubsets(e.Subsets)...)
 }
 
 // ValidateEndpointsUpdate returns what is wrong with a change of endpoints.
 func ValidateEndpointsUpdate(_ context.Context, e, old *corev1.Endpoints) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	return append(errs, checkSubsets(e.Subsets)...)
 }
 
@@ -35,12 +37,12 @@ func checkSubsets(subsets []corev1.EndpointSubset) field.ErrorList {
 			if port.Name == "" && len(subset.Ports) > 1 {
 				errs = append(errs, field.Required(at.Child("name"), ""))
 			} else if port.Name != "" {
-				errs = append(errs, checkDNSLabel(port.Name, at.Child("name"))...)
+				errs = append(errs, rules.DNSLabel(port.Name, at.Child("name"))...)
 			}
 			errs = append(errs, checkPort(port.Port, at.Child("port"))...)
 			errs = append(errs, checkProtocol(port.Protocol, at.Child("protocol"))...)
 			if port.AppProtocol != nil {
-				errs = append(errs, invalid(at.Child("appProtocol"), *port.AppProtocol, validation.IsQualifiedName(*port.AppProtocol))...)
+				errs = append(errs, rules.Invalid(at.Child("appProtocol"), *port.AppProtocol, validation.IsQualifiedName(*port.AppProtocol)...)...)
 			}
 		}
 	}
@@ -54,7 +56,7 @@ func checkEndpointAddresses(addresses []corev1.EndpointAddress, path *field.Path
 		errs = append(errs, validation.IsValidIP(at.Child("ip"), address.IP)...)
 		errs = append(errs, checkOrdinaryIP(address.IP, at.Child("ip"))...)
 		if address.Hostname != "" {
-			errs = append(errs, checkDNSLabel(address.Hostname, at.Child("hostname"))...)
+			errs = append(errs, rules.DNSLabel(address.Hostname, at.Child("hostname"))...)
 		}
 		if address.NodeName != nil {
 			errs = append(errs, checkName(*address.NodeName, at.Child("nodeName"), apivalidation.NameIsDNSSubdomain)...)

@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 var (
@@ -34,7 +36,7 @@ func (r containerRules) checkEnv(vars []corev1.EnvVar, path *field.Path) field.E
 		if vars[i].Name == "" {
 			errs = append(errs, field.Required(at.Child("name"), ""))
 		} else {
-			errs = append(errs, invalid(at.Child("name"), vars[i].Name, validation.IsRelaxedEnvVarName(vars[i].Name))...)
+			errs = append(errs, rules.Invalid(at.Child("name"), vars[i].Name, validation.IsRelaxedEnvVarName(vars[i].Name)...)...)
 		}
 		if vars[i].ValueFrom != nil {
 			errs = append(errs, r.checkValueFrom(&vars[i], at.Child("valueFrom"))...)
@@ -83,7 +85,7 @@ func checkKeyRef(name, key string, path *field.Path) field.ErrorList {
 	if key == "" {
 		return append(errs, field.Required(path.Child("key"), ""))
 	}
-	return append(errs, invalid(path.Child("key"), key, validation.IsConfigMapKey(key))...)
+	return append(errs, rules.Invalid(path.Child("key"), key, validation.IsConfigMapKey(key)...)...)
 }
 
 // checkFileKeyRef checks a variable taken from a file in an emptyDir (KEP-3721).
@@ -92,7 +94,7 @@ func (r containerRules) checkFileKeyRef(ref *corev1.FileKeySelector, path *field
 	if ref.Key == "" {
 		errs = append(errs, field.Required(path.Child("key"), ""))
 	} else {
-		errs = append(errs, invalid(path.Child("key"), ref.Key, validation.IsRelaxedEnvVarName(ref.Key))...)
+		errs = append(errs, rules.Invalid(path.Child("key"), ref.Key, validation.IsRelaxedEnvVarName(ref.Key)...)...)
 	}
 	switch volume := r.volumes[ref.VolumeName]; {
 	case ref.VolumeName == "":
@@ -113,7 +115,7 @@ func checkEnvFrom(sources []corev1.EnvFromSource, path *field.Path) field.ErrorL
 	for i, source := range sources {
 		at := path.Index(i)
 		if source.Prefix != "" {
-			errs = append(errs, invalid(at.Child("prefix"), source.Prefix, validation.IsRelaxedEnvVarName(source.Prefix))...)
+			errs = append(errs, rules.Invalid(at.Child("prefix"), source.Prefix, validation.IsRelaxedEnvVarName(source.Prefix)...)...)
 		}
 		if source.ConfigMapRef != nil {
 			errs = append(errs, checkRequired(source.ConfigMapRef.Name, at.Child("configMapRef", "name"))...)
@@ -153,9 +155,9 @@ func checkFieldRef(ref *corev1.ObjectFieldSelector, allowed sets.Set[string], pa
 	case !subscripted:
 		return nil
 	case base == "metadata.annotations":
-		return invalid(path, key, validation.IsQualifiedName(strings.ToLower(key)))
+		return rules.Invalid(path, key, validation.IsQualifiedName(strings.ToLower(key))...)
 	case base == "metadata.labels":
-		return invalid(path, key, validation.IsQualifiedName(key))
+		return rules.Invalid(path, key, validation.IsQualifiedName(key)...)
 	}
 	return field.ErrorList{field.Invalid(path, base, "does not support subscript")}
 }

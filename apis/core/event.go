@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/skiff-project/skiff/apis/resource"
+
+	"github.com/skiff-project/skiff/apis/resource/columns"
 )
 
 // eventTTL is how long an event is kept, in seconds.
@@ -57,28 +59,28 @@ func eventFields() []resource.TypedField[corev1.Event] {
 func eventColumns() []resource.TypedColumn[corev1.Event] {
 	doc := corev1.Event{}.SwaggerDoc()
 	return []resource.TypedColumn[corev1.Event]{
-		text("Last Seen", doc["lastTimestamp"], func(e *corev1.Event) any { return since(lastSeen(e)) }),
-		text("Type", doc["type"], func(e *corev1.Event) any { return e.Type }),
-		text("Reason", doc["reason"], func(e *corev1.Event) any { return e.Reason }),
-		text("Object", doc["involvedObject"], func(e *corev1.Event) any {
+		columns.Text("Last Seen", doc["lastTimestamp"], func(e *corev1.Event) string { return columns.Since(lastSeen(e)) }),
+		columns.Text("Type", doc["type"], func(e *corev1.Event) string { return e.Type }),
+		columns.Text("Reason", doc["reason"], func(e *corev1.Event) string { return e.Reason }),
+		columns.Text("Object", doc["involvedObject"], func(e *corev1.Event) string {
 			if e.InvolvedObject.Name == "" {
 				return strings.ToLower(e.InvolvedObject.Kind)
 			}
 			return fmt.Sprintf("%s/%s", strings.ToLower(e.InvolvedObject.Kind), e.InvolvedObject.Name)
 		}),
-		wide(text("Subobject", corev1.ObjectReference{}.SwaggerDoc()["fieldPath"], func(e *corev1.Event) any {
+		columns.Wide(columns.Text("Subobject", corev1.ObjectReference{}.SwaggerDoc()["fieldPath"], func(e *corev1.Event) string {
 			return e.InvolvedObject.FieldPath
 		})),
-		wide(text("Source", doc["source"], func(e *corev1.Event) any { return eventSource(e) })),
-		text("Message", doc["message"], func(e *corev1.Event) any { return strings.TrimSpace(e.Message) }),
-		wide(text("First Seen", doc["firstTimestamp"], func(e *corev1.Event) any {
+		columns.Wide(columns.Text("Source", doc["source"], func(e *corev1.Event) string { return eventSource(e) })),
+		columns.Text("Message", doc["message"], func(e *corev1.Event) string { return strings.TrimSpace(e.Message) }),
+		columns.Wide(columns.Text("First Seen", doc["firstTimestamp"], func(e *corev1.Event) string {
 			if e.FirstTimestamp.IsZero() {
-				return since(metav1.Time(e.EventTime))
+				return columns.Since(metav1.Time(e.EventTime))
 			}
-			return since(e.FirstTimestamp)
+			return columns.Since(e.FirstTimestamp)
 		})),
-		wide(number("Count", doc["count"], func(e *corev1.Event) any { return eventCount(e) })),
-		wide(nameColumn[corev1.Event]()),
+		columns.Wide(columns.Number("Count", doc["count"], eventCount)),
+		columns.Wide(columns.Name[corev1.Event]()),
 	}
 }
 

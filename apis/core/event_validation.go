@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 const (
@@ -54,7 +56,7 @@ func asksEventsGroup(ctx context.Context) bool {
 
 // checkEvent applies the rules for events of either API.
 func checkEvent(e *corev1.Event) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&e.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
+	errs := apivalidation.ValidateObjectMeta(&e.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, rules.Metadata)
 	involved := field.NewPath("involvedObject", "namespace")
 	// Events about objects without a namespace live in "default".
 	if ns := e.InvolvedObject.Namespace; ns == "" {
@@ -75,7 +77,7 @@ func checkReporter(e *corev1.Event) field.ErrorList {
 	controller := field.NewPath("reportingController")
 	errs := checkRequired(e.ReportingController, controller)
 	if e.ReportingController != "" {
-		errs = append(errs, invalid(controller, e.ReportingController, validation.IsQualifiedName(e.ReportingController))...)
+		errs = append(errs, rules.Invalid(controller, e.ReportingController, validation.IsQualifiedName(e.ReportingController)...)...)
 	}
 	errs = append(errs, checkRequired(e.ReportingInstance, field.NewPath("reportingInstance"))...)
 	errs = append(errs, checkRequired(e.Action, field.NewPath("action"))...)
@@ -100,7 +102,7 @@ func checkEventWords(e *corev1.Event) field.ErrorList {
 // ValidateEventUpdate returns what is wrong with a change of an event. Through
 // events.k8s.io only its series may change.
 func ValidateEventUpdate(ctx context.Context, e, old *corev1.Event) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	errs = append(errs, checkEvent(e)...)
 	if !asksEventsGroup(ctx) {
 		return errs

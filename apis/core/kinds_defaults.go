@@ -2,12 +2,14 @@ package core
 
 import (
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/skiff-project/skiff/apis/resource/defaulting"
 )
 
 // SetDefaultsNamespace puts the namespace's name into its labels, where selectors
 // can find it. A namespace whose name is yet to be generated has to wait.
 func SetDefaultsNamespace(ns *corev1.Namespace) {
-	orDefault(&ns.Status.Phase, corev1.NamespaceActive)
+	defaulting.Value(&ns.Status.Phase, corev1.NamespaceActive)
 	if ns.Name == "" {
 		return
 	}
@@ -36,7 +38,7 @@ func SetDefaultsNode(n *corev1.Node) {
 // SetDefaultsSecret makes a secret without a type Opaque and moves its plain
 // texts into its data.
 func SetDefaultsSecret(s *corev1.Secret) {
-	orDefault(&s.Type, corev1.SecretTypeOpaque)
+	defaulting.Value(&s.Type, corev1.SecretTypeOpaque)
 	mergeStringData(s)
 }
 
@@ -51,7 +53,7 @@ func SetDefaultsConfigMap(c *corev1.ConfigMap) {
 func SetDefaultsEndpoints(e *corev1.Endpoints) {
 	for i := range e.Subsets {
 		for j := range e.Subsets[i].Ports {
-			orDefault(&e.Subsets[i].Ports[j].Protocol, corev1.ProtocolTCP)
+			defaulting.Value(&e.Subsets[i].Ports[j].Protocol, corev1.ProtocolTCP)
 		}
 	}
 }
@@ -59,7 +61,7 @@ func SetDefaultsEndpoints(e *corev1.Endpoints) {
 // SetDefaultsReplicationController asks for one replica, and for a controller
 // without selector or labels takes those of its pods.
 func SetDefaultsReplicationController(rc *corev1.ReplicationController) {
-	orPointer(&rc.Spec.Replicas, 1)
+	defaulting.Pointer(&rc.Spec.Replicas, 1)
 	if rc.Spec.Template == nil {
 		return
 	}

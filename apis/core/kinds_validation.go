@@ -9,42 +9,44 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // ValidateServiceAccount returns what is wrong with a service account.
 func ValidateServiceAccount(_ context.Context, sa *corev1.ServiceAccount) field.ErrorList {
-	return apivalidation.ValidateObjectMeta(&sa.ObjectMeta, true, apivalidation.ValidateServiceAccountName, metadataPath)
+	return apivalidation.ValidateObjectMeta(&sa.ObjectMeta, true, apivalidation.ValidateServiceAccountName, rules.Metadata)
 }
 
 // ValidateServiceAccountUpdate returns what is wrong with a change of a service
 // account.
 func ValidateServiceAccountUpdate(_ context.Context, sa, old *corev1.ServiceAccount) field.ErrorList {
-	return apivalidation.ValidateObjectMetaUpdate(&sa.ObjectMeta, &old.ObjectMeta, metadataPath)
+	return apivalidation.ValidateObjectMetaUpdate(&sa.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 }
 
 // ValidateNamespace returns what is wrong with a new namespace.
 func ValidateNamespace(_ context.Context, ns *corev1.Namespace) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&ns.ObjectMeta, false, apivalidation.ValidateNamespaceName, metadataPath)
+	errs := apivalidation.ValidateObjectMeta(&ns.ObjectMeta, false, apivalidation.ValidateNamespaceName, rules.Metadata)
 	return append(errs, checkNamespaceFinalizers(ns)...)
 }
 
 // ValidateNamespaceUpdate returns what is wrong with a change of a namespace.
 func ValidateNamespaceUpdate(_ context.Context, ns, old *corev1.Namespace) field.ErrorList {
-	return apivalidation.ValidateObjectMetaUpdate(&ns.ObjectMeta, &old.ObjectMeta, metadataPath)
+	return apivalidation.ValidateObjectMetaUpdate(&ns.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 }
 
 // ValidateNamespaceFinalizeUpdate returns what is wrong with a write through
 // /finalize.
 func ValidateNamespaceFinalizeUpdate(_ context.Context, ns, old *corev1.Namespace) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&ns.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&ns.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	return append(errs, checkNamespaceFinalizers(ns)...)
 }
 
 // ValidateNamespaceStatusUpdate returns what is wrong with a write of a
 // namespace's status.
 func ValidateNamespaceStatusUpdate(_ context.Context, ns, old *corev1.Namespace) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&ns.ObjectMeta, &old.ObjectMeta, metadataPath)
-	phase := statusPath.Child("Phase")
+	errs := apivalidation.ValidateObjectMetaUpdate(&ns.ObjectMeta, &old.ObjectMeta, rules.Metadata)
+	phase := rules.Status.Child("Phase")
 	if ns.DeletionTimestamp.IsZero() {
 		if ns.Status.Phase != corev1.NamespaceActive {
 			errs = append(errs, field.Invalid(phase, ns.Status.Phase, "may only be 'Active' if `deletionTimestamp` is empty"))
@@ -58,8 +60,8 @@ func ValidateNamespaceStatusUpdate(_ context.Context, ns, old *corev1.Namespace)
 func checkNamespaceFinalizers(ns *corev1.Namespace) field.ErrorList {
 	var errs field.ErrorList
 	for _, finalizer := range ns.Spec.Finalizers {
-		at := specPath.Child("finalizers")
-		errs = append(errs, invalid(at, string(finalizer), validation.IsQualifiedName(string(finalizer)))...)
+		at := rules.Spec.Child("finalizers")
+		errs = append(errs, rules.Invalid(at, string(finalizer), validation.IsQualifiedName(string(finalizer))...)...)
 		if !strings.Contains(string(finalizer), "/") && finalizer != corev1.FinalizerKubernetes {
 			errs = append(errs, field.Invalid(at, string(finalizer), "name is neither a standard finalizer name nor is it fully qualified"))
 		}
@@ -69,41 +71,41 @@ func checkNamespaceFinalizers(ns *corev1.Namespace) field.ErrorList {
 
 // ValidateReplicationController returns what is wrong with a controller.
 func ValidateReplicationController(_ context.Context, rc *corev1.ReplicationController) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&rc.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
+	errs := apivalidation.ValidateObjectMeta(&rc.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, rules.Metadata)
 	return append(errs, checkReplicationControllerSpec(&rc.Spec)...)
 }
 
 // ValidateReplicationControllerUpdate returns what is wrong with a change of a
 // controller.
 func ValidateReplicationControllerUpdate(_ context.Context, rc, old *corev1.ReplicationController) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&rc.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&rc.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	return append(errs, checkReplicationControllerSpec(&rc.Spec)...)
 }
 
 func checkReplicationControllerSpec(spec *corev1.ReplicationControllerSpec) field.ErrorList {
-	errs := apivalidation.ValidateNonnegativeField(int64(spec.MinReadySeconds), specPath.Child("minReadySeconds"))
+	errs := apivalidation.ValidateNonnegativeField(int64(spec.MinReadySeconds), rules.Spec.Child("minReadySeconds"))
 	if len(spec.Selector) == 0 {
-		errs = append(errs, field.Required(specPath.Child("selector"), ""))
+		errs = append(errs, field.Required(rules.Spec.Child("selector"), ""))
 	}
 	if spec.Replicas == nil {
-		errs = append(errs, field.Required(specPath.Child("replicas"), ""))
+		errs = append(errs, field.Required(rules.Spec.Child("replicas"), ""))
 	} else {
-		errs = append(errs, apivalidation.ValidateNonnegativeField(int64(*spec.Replicas), specPath.Child("replicas"))...)
+		errs = append(errs, apivalidation.ValidateNonnegativeField(int64(*spec.Replicas), rules.Spec.Child("replicas"))...)
 	}
 	if spec.Template == nil {
-		return append(errs, field.Required(templatePath, ""))
+		return append(errs, field.Required(rules.Template, ""))
 	}
 	if len(spec.Selector) > 0 && !labels.SelectorFromSet(spec.Selector).Matches(labels.Set(spec.Template.Labels)) {
-		errs = append(errs, field.Invalid(templatePath.Child("metadata", "labels"), spec.Template.Labels,
+		errs = append(errs, field.Invalid(rules.Template.Child("metadata", "labels"), spec.Template.Labels,
 			"`selector` does not match template `labels`"))
 	}
-	errs = append(errs, ValidatePodTemplateSpec(spec.Template, templatePath)...)
+	errs = append(errs, ValidatePodTemplateSpec(spec.Template, rules.Template)...)
 	if spec.Template.Spec.RestartPolicy != corev1.RestartPolicyAlways {
-		errs = append(errs, field.NotSupported(templatePath.Child("spec", "restartPolicy"), spec.Template.Spec.RestartPolicy,
+		errs = append(errs, field.NotSupported(rules.Template.Child("spec", "restartPolicy"), spec.Template.Spec.RestartPolicy,
 			[]corev1.RestartPolicy{corev1.RestartPolicyAlways}))
 	}
 	if spec.Template.Spec.ActiveDeadlineSeconds != nil {
-		errs = append(errs, field.Forbidden(templatePath.Child("spec", "activeDeadlineSeconds"),
+		errs = append(errs, field.Forbidden(rules.Template.Child("spec", "activeDeadlineSeconds"),
 			"activeDeadlineSeconds in ReplicationController is not Supported"))
 	}
 	return errs
@@ -112,25 +114,25 @@ func checkReplicationControllerSpec(spec *corev1.ReplicationControllerSpec) fiel
 // ValidateReplicationControllerStatusUpdate returns what is wrong with a write of
 // a controller's status.
 func ValidateReplicationControllerStatusUpdate(_ context.Context, rc, old *corev1.ReplicationController) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&rc.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&rc.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	s := &rc.Status
-	errs = append(errs, nonNegative(statusPath, map[string]int64{
+	errs = append(errs, nonNegative(rules.Status, map[string]int64{
 		"replicas": int64(s.Replicas), "fullyLabeledReplicas": int64(s.FullyLabeledReplicas),
 		"readyReplicas": int64(s.ReadyReplicas), "availableReplicas": int64(s.AvailableReplicas),
 		"observedGeneration": s.ObservedGeneration,
 	})...)
 	const aboveReplicas = "cannot be greater than status.replicas"
 	if s.FullyLabeledReplicas > s.Replicas {
-		errs = append(errs, field.Invalid(statusPath.Child("fullyLabeledReplicas"), s.FullyLabeledReplicas, aboveReplicas))
+		errs = append(errs, field.Invalid(rules.Status.Child("fullyLabeledReplicas"), s.FullyLabeledReplicas, aboveReplicas))
 	}
 	if s.ReadyReplicas > s.Replicas {
-		errs = append(errs, field.Invalid(statusPath.Child("readyReplicas"), s.ReadyReplicas, aboveReplicas))
+		errs = append(errs, field.Invalid(rules.Status.Child("readyReplicas"), s.ReadyReplicas, aboveReplicas))
 	}
 	if s.AvailableReplicas > s.Replicas {
-		errs = append(errs, field.Invalid(statusPath.Child("availableReplicas"), s.AvailableReplicas, aboveReplicas))
+		errs = append(errs, field.Invalid(rules.Status.Child("availableReplicas"), s.AvailableReplicas, aboveReplicas))
 	}
 	if s.AvailableReplicas > s.ReadyReplicas {
-		errs = append(errs, field.Invalid(statusPath.Child("availableReplicas"), s.AvailableReplicas, "cannot be greater than readyReplicas"))
+		errs = append(errs, field.Invalid(rules.Status.Child("availableReplicas"), s.AvailableReplicas, "cannot be greater than readyReplicas"))
 	}
 	return errs
 }

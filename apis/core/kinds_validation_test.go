@@ -62,7 +62,7 @@ func TestKindValidation(t *testing.T) {
 			"data: Forbidden: field is immutable when `immutable` is set"}},
 
 		{name: "node taints", kind: "Node", create: "spec: {taints: [{key: a, effect: Never}, {key: a}, {key: b, effect: NoSchedule, value: '?'}, {key: b, effect: NoSchedule}]}", want: []string{
-			`spec.taints[0].effect: Unsupported value: "Never": supported values: "NoExecute", "NoSchedule", "PreferNoSchedule"`,
+			`spec.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"`,
 			"spec.taints[1].effect: Required value",
 			`spec.taints[2].value: Invalid value: "?": a valid label`,
 			`spec.taints[3]: Duplicate value: {"key":"b","effect":"NoSchedule"}: taints must be unique by key and effect pair`}},

@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 func (r containerRules) checkMounts(c *corev1.Container, path *field.Path) field.ErrorList {
@@ -47,8 +49,8 @@ func checkPropagation(mount *corev1.VolumeMount, sc *corev1.SecurityContext, pat
 	if mount.MountPropagation == nil {
 		return nil
 	}
-	errs := checkEnum(*mount.MountPropagation, path,
-		corev1.MountPropagationNone, corev1.MountPropagationHostToContainer, corev1.MountPropagationBidirectional)
+	errs := rules.Enum(*mount.MountPropagation, path,
+		corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer, corev1.MountPropagationNone)
 	privileged := sc != nil && sc.Privileged != nil && *sc.Privileged
 	if *mount.MountPropagation == corev1.MountPropagationBidirectional && !privileged {
 		errs = append(errs, field.Forbidden(path, "Bidirectional mount propagation is available only to privileged containers"))
@@ -61,7 +63,7 @@ func checkRecursiveReadOnly(mount *corev1.VolumeMount, path *field.Path) field.E
 		return nil
 	}
 	mode := *mount.RecursiveReadOnly
-	errs := checkEnum(mode, path, corev1.RecursiveReadOnlyDisabled, corev1.RecursiveReadOnlyEnabled, corev1.RecursiveReadOnlyIfPossible)
+	errs := rules.Enum(mode, path, corev1.RecursiveReadOnlyDisabled, corev1.RecursiveReadOnlyEnabled, corev1.RecursiveReadOnlyIfPossible)
 	if mode == corev1.RecursiveReadOnlyDisabled || len(errs) > 0 {
 		return errs
 	}

@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/skiff-project/skiff/apis/resource"
+
+	"github.com/skiff-project/skiff/apis/resource/columns"
 )
 
 func namespaceResource() resource.Resource {
@@ -26,9 +28,9 @@ func namespaceResource() resource.Resource {
 		ValidateStatusUpdate: ValidateNamespaceStatusUpdate,
 		DeleteOnUpdate:       namespaceIsFinished,
 		Columns: []resource.TypedColumn[corev1.Namespace]{
-			nameColumn[corev1.Namespace](),
-			text("Status", "The status of the namespace", func(ns *corev1.Namespace) any { return string(ns.Status.Phase) }),
-			ageColumn[corev1.Namespace](),
+			columns.Name[corev1.Namespace](),
+			columns.Text("Status", "The status of the namespace", func(ns *corev1.Namespace) string { return string(ns.Status.Phase) }),
+			columns.Age[corev1.Namespace](),
 		},
 		Fields: []resource.TypedField[corev1.Namespace]{
 			{Path: "status.phase", Value: func(ns *corev1.Namespace) string { return string(ns.Status.Phase) }},

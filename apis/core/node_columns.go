@@ -8,22 +8,24 @@ import (
 
 	nodehelper "github.com/skiff-project/skiff/apis/helpers/node"
 	"github.com/skiff-project/skiff/apis/resource"
+
+	"github.com/skiff-project/skiff/apis/resource/columns"
 )
 
 func nodeColumns() []resource.TypedColumn[corev1.Node] {
 	info := corev1.NodeSystemInfo{}.SwaggerDoc()
 	addresses := corev1.NodeStatus{}.SwaggerDoc()["addresses"]
 	return []resource.TypedColumn[corev1.Node]{
-		nameColumn[corev1.Node](),
-		text("Status", "The status of the node", func(n *corev1.Node) any { return nodeStatus(n) }),
-		text("Roles", "The roles of the node", func(n *corev1.Node) any { return joinOrNone(nodehelper.Roles(n)) }),
-		ageColumn[corev1.Node](),
-		text("Version", info["kubeletVersion"], func(n *corev1.Node) any { return n.Status.NodeInfo.KubeletVersion }),
-		wide(text("Internal-IP", addresses, func(n *corev1.Node) any { return orNone(nodehelper.Address(n, corev1.NodeInternalIP)) })),
-		wide(text("External-IP", addresses, func(n *corev1.Node) any { return orNone(nodehelper.Address(n, corev1.NodeExternalIP)) })),
-		wide(text("OS-Image", info["osImage"], func(n *corev1.Node) any { return orUnknown(n.Status.NodeInfo.OSImage) })),
-		wide(text("Kernel-Version", info["kernelVersion"], func(n *corev1.Node) any { return orUnknown(n.Status.NodeInfo.KernelVersion) })),
-		wide(text("Container-Runtime", info["containerRuntimeVersion"], func(n *corev1.Node) any {
+		columns.Name[corev1.Node](),
+		columns.Text("Status", "The status of the node", func(n *corev1.Node) string { return nodeStatus(n) }),
+		columns.Text("Roles", "The roles of the node", func(n *corev1.Node) string { return columns.OrNone(nodehelper.Roles(n)...) }),
+		columns.Age[corev1.Node](),
+		columns.Text("Version", info["kubeletVersion"], func(n *corev1.Node) string { return n.Status.NodeInfo.KubeletVersion }),
+		columns.Wide(columns.Text("Internal-IP", addresses, func(n *corev1.Node) string { return columns.OrNone(nodehelper.Address(n, corev1.NodeInternalIP)) })),
+		columns.Wide(columns.Text("External-IP", addresses, func(n *corev1.Node) string { return columns.OrNone(nodehelper.Address(n, corev1.NodeExternalIP)) })),
+		columns.Wide(columns.Text("OS-Image", info["osImage"], func(n *corev1.Node) string { return orUnknown(n.Status.NodeInfo.OSImage) })),
+		columns.Wide(columns.Text("Kernel-Version", info["kernelVersion"], func(n *corev1.Node) string { return orUnknown(n.Status.NodeInfo.KernelVersion) })),
+		columns.Wide(columns.Text("Container-Runtime", info["containerRuntimeVersion"], func(n *corev1.Node) string {
 			return orUnknown(n.Status.NodeInfo.ContainerRuntimeVersion)
 		})),
 	}
@@ -31,7 +33,7 @@ func nodeColumns() []resource.TypedColumn[corev1.Node] {
 
 func orUnknown(text string) string {
 	if text == "" {
-		return unknown
+		return columns.Unknown
 	}
 	return text
 }

@@ -12,43 +12,45 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	utilnet "k8s.io/utils/net"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // ValidateNode returns what is wrong with a new node.
 func ValidateNode(_ context.Context, n *corev1.Node) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&n.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, metadataPath)
-	errs = append(errs, checkTaints(n.Spec.Taints, specPath.Child("taints"))...)
+	errs := apivalidation.ValidateObjectMeta(&n.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, rules.Metadata)
+	errs = append(errs, checkTaints(n.Spec.Taints, rules.Spec.Child("taints"))...)
 	errs = append(errs, checkNodeResources(n)...)
-	return append(errs, checkPodCIDRs(n.Spec.PodCIDRs, specPath.Child("podCIDRs"))...)
+	return append(errs, checkPodCIDRs(n.Spec.PodCIDRs, rules.Spec.Child("podCIDRs"))...)
 }
 
 // ValidateNodeUpdate returns what is wrong with a change of a node: its addresses
 // for pods and its provider's name are given once.
 func ValidateNodeUpdate(_ context.Context, n, old *corev1.Node) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, metadataPath)
-	errs = append(errs, checkTaints(n.Spec.Taints, specPath.Child("taints"))...)
+	errs := apivalidation.ValidateObjectMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, rules.Metadata)
+	errs = append(errs, checkTaints(n.Spec.Taints, rules.Spec.Child("taints"))...)
 	if len(old.Spec.PodCIDRs) == 0 {
-		errs = append(errs, checkPodCIDRs(n.Spec.PodCIDRs, specPath.Child("podCIDRs"))...)
+		errs = append(errs, checkPodCIDRs(n.Spec.PodCIDRs, rules.Spec.Child("podCIDRs"))...)
 	} else if strings.Join(n.Spec.PodCIDRs, ",") != strings.Join(old.Spec.PodCIDRs, ",") {
-		errs = append(errs, field.Forbidden(specPath.Child("podCIDRs"), `node updates may not change podCIDR except from "" to valid`))
+		errs = append(errs, field.Forbidden(rules.Spec.Child("podCIDRs"), `node updates may not change podCIDR except from "" to valid`))
 	}
 	if old.Spec.ProviderID != "" && n.Spec.ProviderID != old.Spec.ProviderID {
-		errs = append(errs, field.Forbidden(specPath.Child("providerID"), `node updates may not change providerID except from "" to valid`))
+		errs = append(errs, field.Forbidden(rules.Spec.Child("providerID"), `node updates may not change providerID except from "" to valid`))
 	}
 	if n.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID {
-		errs = append(errs, field.Forbidden(specPath.Child("externalID"), "may not be updated"))
+		errs = append(errs, field.Forbidden(rules.Spec.Child("externalID"), "may not be updated"))
 	}
 	return errs
 }
 
 // ValidateNodeStatusUpdate returns what is wrong with a write of a node's status.
 func ValidateNodeStatusUpdate(_ context.Context, n, old *corev1.Node) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&n.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	errs = append(errs, checkNodeResources(n)...)
 	seen := sets.New[corev1.NodeAddress]()
 	for i, address := range n.Status.Addresses {
 		if seen.Has(address) {
-			errs = append(errs, field.Duplicate(statusPath.Child("addresses").Index(i), address))
+			errs = append(errs, field.Duplicate(rules.Status.Child("addresses").Index(i), address))
 		}
 		seen.Insert(address)
 	}
@@ -63,8 +65,8 @@ func checkNodeResources(n *corev1.Node) field.ErrorList {
 			errs = append(errs, checkQuantity(name, list[name], path.Key(string(name)))...)
 		}
 	}
-	check(n.Status.Capacity, statusPath.Child("capacity"))
-	check(n.Status.Allocatable, statusPath.Child("allocatable"))
+	check(n.Status.Capacity, rules.Status.Child("capacity"))
+	check(n.Status.Allocatable, rules.Status.Child("allocatable"))
 	return errs
 }
 

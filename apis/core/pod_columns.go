@@ -10,30 +10,32 @@ import (
 
 	podhelper "github.com/skiff-project/skiff/apis/helpers/pod"
 	"github.com/skiff-project/skiff/apis/resource"
+
+	"github.com/skiff-project/skiff/apis/resource/columns"
 )
 
 func podColumns() []resource.TypedColumn[corev1.Pod] {
 	spec, status := corev1.PodSpec{}.SwaggerDoc(), corev1.PodStatus{}.SwaggerDoc()
 	return []resource.TypedColumn[corev1.Pod]{
-		nameColumn[corev1.Pod](),
-		text("Ready", "The aggregate readiness state of this pod for accepting traffic.", func(p *corev1.Pod) any {
+		columns.Name[corev1.Pod](),
+		columns.Text("Ready", "The aggregate readiness state of this pod for accepting traffic.", func(p *corev1.Pod) string {
 			return podReady(p)
 		}),
-		text("Status", "The aggregate status of the containers in this pod.", func(p *corev1.Pod) any {
+		columns.Text("Status", "The aggregate status of the containers in this pod.", func(p *corev1.Pod) string {
 			return podhelper.Summarize(p).Reason
 		}),
-		text("Restarts", "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.",
-			func(p *corev1.Pod) any { return podRestarts(p) }),
-		ageColumn[corev1.Pod](),
-		wide(text("IP", status["podIP"], func(p *corev1.Pod) any {
+		columns.Text("Restarts", "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.",
+			func(p *corev1.Pod) string { return podRestarts(p) }),
+		columns.Age[corev1.Pod](),
+		columns.Wide(columns.Text("IP", status["podIP"], func(p *corev1.Pod) string {
 			if len(p.Status.PodIPs) > 0 {
-				return orNone(p.Status.PodIPs[0].IP)
+				return columns.OrNone(p.Status.PodIPs[0].IP)
 			}
-			return orNone(p.Status.PodIP)
+			return columns.OrNone(p.Status.PodIP)
 		})),
-		wide(text("Node", spec["nodeName"], func(p *corev1.Pod) any { return orNone(p.Spec.NodeName) })),
-		wide(text("Nominated Node", status["nominatedNodeName"], func(p *corev1.Pod) any { return orNone(p.Status.NominatedNodeName) })),
-		wide(text("Readiness Gates", spec["readinessGates"], func(p *corev1.Pod) any { return readinessGates(p) })),
+		columns.Wide(columns.Text("Node", spec["nodeName"], func(p *corev1.Pod) string { return columns.OrNone(p.Spec.NodeName) })),
+		columns.Wide(columns.Text("Nominated Node", status["nominatedNodeName"], func(p *corev1.Pod) string { return columns.OrNone(p.Status.NominatedNodeName) })),
+		columns.Wide(columns.Text("Readiness Gates", spec["readinessGates"], func(p *corev1.Pod) string { return readinessGates(p) })),
 	}
 }
 
@@ -53,7 +55,7 @@ func podRestarts(p *corev1.Pod) string {
 // readinessGates returns how many of the pod's own readiness gates are true.
 func readinessGates(p *corev1.Pod) string {
 	if len(p.Spec.ReadinessGates) == 0 {
-		return none
+		return columns.None
 	}
 	passed := 0
 	for _, gate := range p.Spec.ReadinessGates {

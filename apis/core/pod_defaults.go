@@ -8,6 +8,8 @@ import (
 	resourcehelper "k8s.io/component-helpers/resource"
 
 	podhelper "github.com/skiff-project/skiff/apis/helpers/pod"
+
+	"github.com/skiff-project/skiff/apis/resource/defaulting"
 )
 
 // SetDefaultsPod completes a pod. Some defaults belong to pods alone and not to
@@ -19,7 +21,7 @@ func SetDefaultsPod(pod *corev1.Pod) {
 		requestLimits(&c.Resources)
 	}
 	requestPodResources(&pod.Spec)
-	orPointer(&pod.Spec.EnableServiceLinks, corev1.DefaultEnableServiceLinks)
+	defaulting.Pointer(&pod.Spec.EnableServiceLinks, corev1.DefaultEnableServiceLinks)
 	if pod.Spec.HostNetwork {
 		for field, c := range podhelper.Containers(&pod.Spec) {
 			if field != "ephemeralContainers" { // they have no ports
@@ -48,11 +50,11 @@ func SetDefaultsPodTemplateSpec(t *corev1.PodTemplateSpec) { SetDefaultsPodSpec(
 
 // SetDefaultsPodSpec sets the defaults that pods and templates of pods share.
 func SetDefaultsPodSpec(spec *corev1.PodSpec) {
-	orDefault(&spec.DNSPolicy, corev1.DNSClusterFirst)
-	orDefault(&spec.RestartPolicy, corev1.RestartPolicyAlways)
-	orPointer(&spec.SecurityContext, corev1.PodSecurityContext{})
-	orPointer(&spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
-	orDefault(&spec.SchedulerName, corev1.DefaultSchedulerName)
+	defaulting.Value(&spec.DNSPolicy, corev1.DNSClusterFirst)
+	defaulting.Value(&spec.RestartPolicy, corev1.RestartPolicyAlways)
+	defaulting.Pointer(&spec.SecurityContext, corev1.PodSecurityContext{})
+	defaulting.Pointer(&spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
+	defaulting.Value(&spec.SchedulerName, corev1.DefaultSchedulerName)
 	setServiceAccountAlias(spec)
 	if r := spec.Resources; r != nil {
 		roundUp(r.Limits)
@@ -70,7 +72,7 @@ func SetDefaultsPodSpec(spec *corev1.PodSpec) {
 // setServiceAccountAlias makes the deprecated field for the service account agree
 // with the real one, which wins.
 func setServiceAccountAlias(spec *corev1.PodSpec) {
-	orDefault(&spec.ServiceAccountName, spec.DeprecatedServiceAccount)
+	defaulting.Value(&spec.ServiceAccountName, spec.DeprecatedServiceAccount)
 	spec.DeprecatedServiceAccount = spec.ServiceAccountName
 }
 
@@ -121,15 +123,15 @@ func roundUp(list corev1.ResourceList) {
 // useHostPorts makes each port the same outside as inside.
 func useHostPorts(ports []corev1.ContainerPort) {
 	for i := range ports {
-		orDefault(&ports[i].HostPort, ports[i].ContainerPort)
+		defaulting.Value(&ports[i].HostPort, ports[i].ContainerPort)
 	}
 }
 
 // SetDefaultsPersistentVolumeClaim completes a claim, also one that is a template
 // in a workload: it waits for a volume with a file system.
 func SetDefaultsPersistentVolumeClaim(c *corev1.PersistentVolumeClaim) {
-	orDefault(&c.Status.Phase, corev1.ClaimPending)
-	orPointer(&c.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
+	defaulting.Value(&c.Status.Phase, corev1.ClaimPending)
+	defaulting.Pointer(&c.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
 	roundUp(c.Spec.Resources.Requests)
 	roundUp(c.Spec.Resources.Limits)
 }

@@ -5,6 +5,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // checkGatedPlacement checks changes of where a pod behind scheduling gates may
@@ -14,14 +16,14 @@ func checkGatedPlacement(spec, old *corev1.PodSpec) field.ErrorList {
 	var errs field.ErrorList
 	for key, value := range old.NodeSelector {
 		if spec.NodeSelector[key] != value {
-			errs = append(errs, field.Invalid(specPath.Child("nodeSelector"), spec.NodeSelector, "only additions to spec.nodeSelector are allowed (no mutations or deletions)"))
+			errs = append(errs, field.Invalid(rules.Spec.Child("nodeSelector"), spec.NodeSelector, "only additions to spec.nodeSelector are allowed (no mutations or deletions)"))
 			break
 		}
 	}
 	spec.NodeSelector = old.NodeSelector
 
 	is, was := requiredNodeTerms(spec), requiredNodeTerms(old)
-	path := specPath.Child("affinity", "nodeAffinity", required)
+	path := rules.Spec.Child("affinity", "nodeAffinity", required)
 	switch {
 	case len(was) == 0: // anything is narrower than nothing
 	case len(is) != len(was):

@@ -11,12 +11,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	podhelper "github.com/skiff-project/skiff/apis/helpers/pod"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // ValidatePodResize returns what is wrong with a change of resources in place:
 // only CPU and memory can change, and the quality of service class stays.
 func ValidatePodResize(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	errs = append(errs, validatePod(pod)...)
 	if podhelper.IsStatic(old) {
 		errs = append(errs, field.Forbidden(field.NewPath(""), "static pods cannot be resized"))
@@ -28,22 +30,22 @@ func ValidatePodResize(_ context.Context, pod, old *corev1.Pod) field.ErrorList 
 		errs = append(errs, field.Forbidden(field.NewPath(""), "windows pods cannot be resized"))
 	}
 	if podhelper.QOSClass(old) != podhelper.ComputeQOSClass(&pod.Spec) {
-		errs = append(errs, field.Invalid(specPath, podhelper.ComputeQOSClass(&pod.Spec), "Pod QOS Class may not change as a result of resizing"))
+		errs = append(errs, field.Invalid(rules.Spec, podhelper.ComputeQOSClass(&pod.Spec), "Pod QOS Class may not change as a result of resizing"))
 	}
 	if len(pod.Spec.Containers) != len(old.Spec.Containers) || len(pod.Spec.InitContainers) != len(old.Spec.InitContainers) {
-		return append(errs, field.Forbidden(specPath.Child("containers"), "containers may not be added or removed on resize"))
+		return append(errs, field.Forbidden(rules.Spec.Child("containers"), "containers may not be added or removed on resize"))
 	}
 	settled := pod.Spec.DeepCopy()
 	for i := range settled.Containers {
-		errs = append(errs, checkResize(&settled.Containers[i], &old.Spec.Containers[i], specPath.Child("containers").Index(i))...)
+		errs = append(errs, checkResize(&settled.Containers[i], &old.Spec.Containers[i], rules.Spec.Child("containers").Index(i))...)
 	}
 	for i := range settled.InitContainers {
 		if c := &settled.InitContainers[i]; podhelper.IsSidecar(c) {
-			errs = append(errs, checkResize(c, &old.Spec.InitContainers[i], specPath.Child("initContainers").Index(i))...)
+			errs = append(errs, checkResize(c, &old.Spec.InitContainers[i], rules.Spec.Child("initContainers").Index(i))...)
 		}
 	}
 	if !equality.Semantic.DeepEqual(settled, &old.Spec) {
-		errs = append(errs, field.Forbidden(specPath, fmt.Sprintf("only cpu and memory resources are mutable\n%v", diff.Diff(&old.Spec, settled))))
+		errs = append(errs, field.Forbidden(rules.Spec, fmt.Sprintf("only cpu and memory resources are mutable\n%v", diff.Diff(&old.Spec, settled))))
 	}
 	return errs
 }

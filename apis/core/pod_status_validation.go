@@ -9,29 +9,31 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	utilnet "k8s.io/utils/net"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // ValidatePodStatusUpdate returns what is wrong with a write of a pod's status.
 func ValidatePodStatusUpdate(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	errs = append(errs, checkMirrorUnchanged(pod, old)...)
 	if name := pod.Status.NominatedNodeName; name != "" {
-		errs = append(errs, checkName(name, statusPath.Child("nominatedNodeName"), apivalidation.NameIsDNSSubdomain)...)
+		errs = append(errs, checkName(name, rules.Status.Child("nominatedNodeName"), apivalidation.NameIsDNSSubdomain)...)
 	}
 	if old.Status.QOSClass != "" {
-		errs = append(errs, apivalidation.ValidateImmutableField(pod.Status.QOSClass, old.Status.QOSClass, statusPath.Child("qosClass"))...)
+		errs = append(errs, apivalidation.ValidateImmutableField(pod.Status.QOSClass, old.Status.QOSClass, rules.Status.Child("qosClass"))...)
 	}
 	if pod.Status.ObservedGeneration < 0 {
-		errs = append(errs, field.Invalid(statusPath.Child("observedGeneration"), pod.Status.ObservedGeneration, apivalidation.IsNegativeErrorMsg))
+		errs = append(errs, field.Invalid(rules.Status.Child("observedGeneration"), pod.Status.ObservedGeneration, apivalidation.IsNegativeErrorMsg))
 	}
-	errs = append(errs, checkNotRevived(pod.Status.ContainerStatuses, old.Status.ContainerStatuses, &old.Spec, statusPath.Child("containerStatuses"))...)
-	errs = append(errs, checkAddresses(podIPs(pod.Status.PodIPs), statusPath.Child("podIPs"))...)
-	errs = append(errs, checkAddresses(hostIPs(pod.Status.HostIPs), statusPath.Child("hostIPs"))...)
+	errs = append(errs, checkNotRevived(pod.Status.ContainerStatuses, old.Status.ContainerStatuses, &old.Spec, rules.Status.Child("containerStatuses"))...)
+	errs = append(errs, checkAddresses(podIPs(pod.Status.PodIPs), rules.Status.Child("podIPs"))...)
+	errs = append(errs, checkAddresses(hostIPs(pod.Status.HostIPs), rules.Status.Child("hostIPs"))...)
 	if len(pod.Status.HostIPs) > 0 && pod.Status.HostIPs[0].IP != pod.Status.HostIP {
-		errs = append(errs, field.Invalid(statusPath.Child("hostIPs").Index(0).Child("ip"), pod.Status.HostIPs[0].IP, "must be equal to `hostIP`"))
+		errs = append(errs, field.Invalid(rules.Status.Child("hostIPs").Index(0).Child("ip"), pod.Status.HostIPs[0].IP, "must be equal to `hostIP`"))
 	}
 	for i, c := range pod.Status.Conditions {
-		errs = append(errs, invalid(statusPath.Child("conditions").Index(i).Child("type"), c.Type, validation.IsQualifiedName(string(c.Type)))...)
+		errs = append(errs, rules.Invalid(rules.Status.Child("conditions").Index(i).Child("type"), c.Type, validation.IsQualifiedName(string(c.Type))...)...)
 	}
 	return errs
 }

@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	podhelper "github.com/skiff-project/skiff/apis/helpers/pod"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 const mutablePodFields = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`," +
@@ -24,16 +26,16 @@ const mutablePodFields = "`spec.containers[*].image`,`spec.initContainers[*].ima
 // ValidatePodUpdate returns what is wrong with a change of a pod: nearly all of
 // its spec is settled when it is created.
 func ValidatePodUpdate(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	errs = append(errs, checkMirrorUnchanged(pod, old)...)
 	if len(pod.Spec.Containers) != len(old.Spec.Containers) {
-		return append(errs, field.Forbidden(specPath.Child("containers"), "pod updates may not add or remove containers"))
+		return append(errs, field.Forbidden(rules.Spec.Child("containers"), "pod updates may not add or remove containers"))
 	}
 	if len(pod.Spec.InitContainers) != len(old.Spec.InitContainers) {
-		return append(errs, field.Forbidden(specPath.Child("initContainers"), "pod updates may not add or remove containers"))
+		return append(errs, field.Forbidden(rules.Spec.Child("initContainers"), "pod updates may not add or remove containers"))
 	}
 	errs = append(errs, checkChangedImages(pod, old)...)
-	errs = append(errs, checkDeadline(pod.Spec.ActiveDeadlineSeconds, old.Spec.ActiveDeadlineSeconds, specPath.Child("activeDeadlineSeconds"))...)
+	errs = append(errs, checkDeadline(pod.Spec.ActiveDeadlineSeconds, old.Spec.ActiveDeadlineSeconds, rules.Spec.Child("activeDeadlineSeconds"))...)
 	errs = append(errs, checkGatesOnlyRemoved(pod, old)...)
 	errs = append(errs, checkTolerationsOnlyAdded(pod, old)...)
 
@@ -47,7 +49,7 @@ func ValidatePodUpdate(_ context.Context, pod, old *corev1.Pod) field.ErrorList 
 			return errs
 		}
 	}
-	return append(errs, field.Forbidden(specPath, fmt.Sprintf("pod updates may not change fields other than %s\n%v",
+	return append(errs, field.Forbidden(rules.Spec, fmt.Sprintf("pod updates may not change fields other than %s\n%v",
 		mutablePodFields, diff.Diff(&old.Spec, settled))))
 }
 
@@ -74,7 +76,7 @@ func withMutableFieldsOf(pod, old *corev1.Pod) *corev1.PodSpec {
 func checkMirrorUnchanged(pod, old *corev1.Pod) field.ErrorList {
 	value, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
 	was, wasMirror := old.Annotations[corev1.MirrorPodAnnotationKey]
-	at := metadataPath.Child("annotations").Key(corev1.MirrorPodAnnotationKey)
+	at := rules.Metadata.Child("annotations").Key(corev1.MirrorPodAnnotationKey)
 	switch {
 	case mirror && !wasMirror:
 		return field.ErrorList{field.Forbidden(at, "may not add mirror pod annotation")}
@@ -91,12 +93,12 @@ func checkChangedImages(pod, old *corev1.Pod) field.ErrorList {
 	var errs field.ErrorList
 	for i, c := range pod.Spec.Containers {
 		if c.Image != old.Spec.Containers[i].Image {
-			errs = append(errs, checkRequired(c.Image, specPath.Child("containers").Index(i).Child("image"))...)
+			errs = append(errs, checkRequired(c.Image, rules.Spec.Child("containers").Index(i).Child("image"))...)
 		}
 	}
 	for i, c := range pod.Spec.InitContainers {
 		if c.Image != old.Spec.InitContainers[i].Image {
-			errs = append(errs, checkRequired(c.Image, specPath.Child("initContainers").Index(i).Child("image"))...)
+			errs = append(errs, checkRequired(c.Image, rules.Spec.Child("initContainers").Index(i).Child("image"))...)
 		}
 	}
 	return append(errs, checkImageBlanks(&pod.Spec)...)
@@ -123,7 +125,7 @@ func checkGatesOnlyRemoved(pod, old *corev1.Pod) field.ErrorList {
 	had := sets.New(old.Spec.SchedulingGates...)
 	for i, gate := range pod.Spec.SchedulingGates {
 		if !had.Has(gate) {
-			return field.ErrorList{field.Forbidden(specPath.Child("schedulingGates").Index(i),
+			return field.ErrorList{field.Forbidden(rules.Spec.Child("schedulingGates").Index(i),
 				fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", gate.Name))}
 		}
 	}
@@ -133,7 +135,7 @@ func checkGatesOnlyRemoved(pod, old *corev1.Pod) field.ErrorList {
 // checkTolerationsOnlyAdded checks that every old toleration is there still; only
 // its duration may have changed.
 func checkTolerationsOnlyAdded(pod, old *corev1.Pod) field.ErrorList {
-	path := specPath.Child("tolerations")
+	path := rules.Spec.Child("tolerations")
 	for _, was := range old.Spec.Tolerations {
 		was.TolerationSeconds = nil
 		kept := false
@@ -154,12 +156,12 @@ func checkTolerationsOnlyAdded(pod, old *corev1.Pod) field.ErrorList {
 // ValidatePodEphemeralContainersUpdate returns what is wrong with a change through
 // /ephemeralcontainers: they can be added, and that is all.
 func ValidatePodEphemeralContainersUpdate(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	errs = append(errs, validatePod(pod)...)
 	if podhelper.IsStatic(old) {
 		return append(errs, field.Forbidden(field.NewPath(""), "static pods do not support ephemeral containers"))
 	}
-	path := specPath.Child("ephemeralContainers")
+	path := rules.Spec.Child("ephemeralContainers")
 	now := map[string]*corev1.EphemeralContainer{}
 	for i := range pod.Spec.EphemeralContainers {
 		now[pod.Spec.EphemeralContainers[i].Name] = &pod.Spec.EphemeralContainers[i]

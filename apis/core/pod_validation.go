@@ -9,16 +9,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	podhelper "github.com/skiff-project/skiff/apis/helpers/pod"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // ValidatePodCreate returns what is wrong with a new pod.
 func ValidatePodCreate(_ context.Context, pod *corev1.Pod) field.ErrorList {
 	errs := validatePod(pod)
 	if len(pod.Spec.EphemeralContainers) > 0 {
-		errs = append(errs, field.Forbidden(specPath.Child("ephemeralContainers"), "cannot be set on create"))
+		errs = append(errs, field.Forbidden(rules.Spec.Child("ephemeralContainers"), "cannot be set on create"))
 	}
 	if pod.Spec.NodeName != "" && len(pod.Spec.SchedulingGates) > 0 {
-		errs = append(errs, field.Forbidden(specPath.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
+		errs = append(errs, field.Forbidden(rules.Spec.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
 	}
 	// Only pods: templates with blanks around an image exist and must stay valid.
 	return append(errs, checkImageBlanks(&pod.Spec)...)
@@ -26,9 +28,9 @@ func ValidatePodCreate(_ context.Context, pod *corev1.Pod) field.ErrorList {
 
 // validatePod applies the rules that hold for new and for changed pods.
 func validatePod(pod *corev1.Pod) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&pod.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
-	errs = append(errs, checkPodAnnotations(pod.Annotations, &pod.Spec, metadataPath.Child("annotations"))...)
-	return append(errs, ValidatePodSpec(&pod.Spec, &pod.ObjectMeta, specPath)...)
+	errs := apivalidation.ValidateObjectMeta(&pod.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, rules.Metadata)
+	errs = append(errs, checkPodAnnotations(pod.Annotations, &pod.Spec, rules.Metadata.Child("annotations"))...)
+	return append(errs, ValidatePodSpec(&pod.Spec, &pod.ObjectMeta, rules.Spec)...)
 }
 
 // checkPodAnnotations checks the annotations that mean something.
@@ -45,7 +47,7 @@ func checkImageBlanks(spec *corev1.PodSpec) field.ErrorList {
 	index := map[string]int{}
 	for list, c := range podhelper.Containers(spec) {
 		if c.Image != strings.TrimSpace(c.Image) {
-			errs = append(errs, field.Invalid(specPath.Child(list).Index(index[list]).Child("image"), c.Image,
+			errs = append(errs, field.Invalid(rules.Spec.Child(list).Index(index[list]).Child("image"), c.Image,
 				"must not have leading or trailing whitespace"))
 		}
 		index[list]++

@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // wantErrors compares the texts of errs with want, which may leave out their ends.
@@ -50,9 +52,9 @@ func TestPodValidation(t *testing.T) {
 	}{
 		{name: "minimal"},
 		{name: "restart policy", spec: "restartPolicy: Sometimes", want: []string{
-			`spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"`}},
+			`spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"`}},
 		{name: "dns policy", spec: "dnsPolicy: Mine", want: []string{
-			`spec.dnsPolicy: Unsupported value: "Mine": supported values: "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"`}},
+			`spec.dnsPolicy: Unsupported value: "Mine": supported values: "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"`}},
 		{name: "no dns without servers", spec: "dnsPolicy: None", want: []string{
 			"spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"}},
 		{name: "dns config", spec: "dnsConfig: {nameservers: [1.1.1.1, 2.2.2.2, 3.3.3.3, x], searches: [a_b.c, '-'], options: [{value: v}]}", want: []string{
@@ -98,7 +100,7 @@ func TestPodValidation(t *testing.T) {
 		{name: "pull policy", container: "imagePullPolicy: Now", want: []string{
 			`spec.containers[0].imagePullPolicy: Unsupported value: "Now": supported values: "Always", "IfNotPresent", "Never"`}},
 		{name: "termination message", container: "terminationMessagePolicy: Loud", want: []string{
-			`spec.containers[0].terminationMessagePolicy: Unsupported value: "Loud": supported values: "FallbackToLogsOnError", "File"`}},
+			`spec.containers[0].terminationMessagePolicy: Unsupported value: "Loud": supported values: "File", "FallbackToLogsOnError"`}},
 		{name: "duplicate container", container: "image: i\n", spec: "initContainers: [{name: c, image: i}]", want: []string{
 			`spec.initContainers[0].name: Duplicate value: "c"`}},
 		{name: "init container with probe", spec: "initContainers: [{name: i, image: i, livenessProbe: {exec: {command: [x]}}}]", want: []string{
@@ -247,7 +249,7 @@ func TestPodSchedulingValidation(t *testing.T) {
 			"spec.tolerations[0].operator: Invalid value: \"\": operator must be Exists when `key` is empty, which means \"match all values and all keys\"",
 			"spec.tolerations[1].operator: Invalid value: ",
 			`spec.tolerations[2].operator: Unsupported value: "In": supported values: "Equal", "Exists"`,
-			`spec.tolerations[3].effect: Unsupported value: "Never": supported values: "NoExecute", "NoSchedule", "PreferNoSchedule"`,
+			`spec.tolerations[3].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"`,
 			`spec.tolerations[4].effect: Invalid value: "NoSchedule": effect must be 'NoExecute' when ` + "`tolerationSeconds` is set"}},
 		{"node affinity", "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: In}, {key: a, operator: Exists, values: [x]}, {key: a, operator: Gt}, {key: a, operator: Like}], matchFields: [{key: spec.x, operator: In, values: [a]}]}]}, preferredDuringSchedulingIgnoredDuringExecution: [{weight: 0, preference: {}}]}}", []string{
 			"spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
@@ -285,7 +287,7 @@ func TestPodNeedsContainers(t *testing.T) {
 
 func TestTemplateHasNoEphemeralContainers(t *testing.T) {
 	template := &corev1.PodTemplateSpec{Spec: decode[corev1.Pod](t, podManifest("ephemeralContainers: [{name: d, image: i, ports: [{containerPort: 1}]}]", "")).Spec}
-	wantErrors(t, ValidatePodTemplateSpec(template, templatePath), []string{
+	wantErrors(t, ValidatePodTemplateSpec(template, rules.Template), []string{
 		"spec.template.spec.ephemeralContainers: Forbidden: ephemeral containers not allowed in pod template",
 		"spec.template.spec.ephemeralContainers[0].ports: Forbidden: cannot be set for an Ephemeral Container"})
 }

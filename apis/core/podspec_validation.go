@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // ValidatePodTemplateSpec returns what is wrong with the template of a workload's
@@ -32,7 +34,7 @@ func ValidatePodSpec(spec *corev1.PodSpec, meta *metav1.ObjectMeta, path *field.
 	errs := checkVolumes(spec.Volumes, path.Child("volumes"))
 	errs = append(errs, newContainerRules(spec).checkAll(path)...)
 	errs = append(errs, checkPodResources(spec, path.Child("resources"))...)
-	errs = append(errs, checkRequiredEnum(spec.RestartPolicy, path.Child("restartPolicy"),
+	errs = append(errs, rules.RequiredEnum(spec.RestartPolicy, path.Child("restartPolicy"),
 		corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
 	errs = append(errs, checkDNS(spec, path)...)
 	errs = append(errs, checkPlacement(spec, path)...)
@@ -41,8 +43,8 @@ func ValidatePodSpec(spec *corev1.PodSpec, meta *metav1.ObjectMeta, path *field.
 	errs = append(errs, checkReferences(spec, path)...)
 	errs = append(errs, checkHostnames(spec, meta, path)...)
 	for i, gate := range spec.ReadinessGates {
-		errs = append(errs, invalid(path.Child("readinessGates").Index(i).Child("conditionType"),
-			gate.ConditionType, validation.IsQualifiedName(string(gate.ConditionType)))...)
+		errs = append(errs, rules.Invalid(path.Child("readinessGates").Index(i).Child("conditionType"),
+			gate.ConditionType, validation.IsQualifiedName(string(gate.ConditionType))...)...)
 	}
 	if s := spec.ActiveDeadlineSeconds; s != nil && (*s < 1 || *s > math.MaxInt32) {
 		errs = append(errs, field.Invalid(path.Child("activeDeadlineSeconds"), *s, validation.InclusiveRangeError(1, math.MaxInt32)))
@@ -88,7 +90,7 @@ func checkReferences(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 		if claim.Name == "" {
 			errs = append(errs, field.Required(at.Child("name"), ""))
 		} else {
-			errs = append(errs, checkDNSLabel(claim.Name, at.Child("name"))...)
+			errs = append(errs, rules.DNSLabel(claim.Name, at.Child("name"))...)
 			errs = append(errs, checkUniqueName(claim.Name, names, at)...)
 		}
 		switch {
@@ -105,17 +107,17 @@ func checkHostnames(spec *corev1.PodSpec, meta *metav1.ObjectMeta, path *field.P
 	const longestHostname = 64
 	var errs field.ErrorList
 	if spec.Hostname != "" {
-		errs = append(errs, checkDNSLabel(spec.Hostname, path.Child("hostname"))...)
+		errs = append(errs, rules.DNSLabel(spec.Hostname, path.Child("hostname"))...)
 	}
 	if spec.Subdomain != "" {
-		errs = append(errs, checkDNSLabel(spec.Subdomain, path.Child("subdomain"))...)
+		errs = append(errs, rules.DNSLabel(spec.Subdomain, path.Child("subdomain"))...)
 	}
 	fqdn := spec.SetHostnameAsFQDN != nil && *spec.SetHostnameAsFQDN
 	if spec.HostnameOverride == nil {
 		return errs
 	}
 	at := path.Child("hostnameOverride")
-	errs = append(errs, checkDNSSubdomain(*spec.HostnameOverride, at)...)
+	errs = append(errs, rules.DNSSubdomain(*spec.HostnameOverride, at)...)
 	if len(*spec.HostnameOverride) > longestHostname {
 		errs = append(errs, field.TooLong(at, *spec.HostnameOverride, longestHostname))
 	}
@@ -163,7 +165,7 @@ func checkOS(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	if spec.OS.Name == "" {
 		return field.ErrorList{field.Required(at, "cannot be empty")}
 	}
-	errs := checkEnum(spec.OS.Name, at, corev1.Linux, corev1.Windows)
+	errs := rules.Enum(spec.OS.Name, at, corev1.Linux, corev1.Windows)
 	if spec.OS.Name != corev1.Windows {
 		return errs
 	}

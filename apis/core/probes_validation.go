@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // handler is what probes and lifecycle hooks have in common; each of the two
@@ -82,7 +84,7 @@ func (r containerRules) checkStopSignal(signal corev1.Signal, path *field.Path) 
 		return field.ErrorList{field.Forbidden(path, "may not be set for containers with empty `spec.os.name`")}
 	}
 	if r.spec.OS.Name == corev1.Windows {
-		return checkEnum(signal, path, corev1.SIGTERM, corev1.SIGKILL)
+		return rules.Enum(signal, path, corev1.SIGTERM, corev1.SIGKILL)
 	}
 	if !linuxSignals.Has(signal) {
 		return field.ErrorList{field.NotSupported(path, signal, sortedSignals())}
@@ -124,9 +126,9 @@ func (r containerRules) checkHandler(h handler, path *field.Path) field.ErrorLis
 func checkHTTPGet(get *corev1.HTTPGetAction, path *field.Path) field.ErrorList {
 	errs := checkRequired(get.Path, path.Child("path"))
 	errs = append(errs, checkPortOrName(get.Port, path.Child("port"))...)
-	errs = append(errs, checkEnum(get.Scheme, path.Child("scheme"), corev1.URISchemeHTTP, corev1.URISchemeHTTPS)...)
+	errs = append(errs, rules.Enum(get.Scheme, path.Child("scheme"), corev1.URISchemeHTTP, corev1.URISchemeHTTPS)...)
 	for _, header := range get.HTTPHeaders {
-		errs = append(errs, invalid(path.Child("httpHeaders"), header.Name, validation.IsHTTPHeaderName(header.Name))...)
+		errs = append(errs, rules.Invalid(path.Child("httpHeaders"), header.Name, validation.IsHTTPHeaderName(header.Name)...)...)
 	}
 	return errs
 }

@@ -9,6 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/skiff-project/skiff/apis/resource"
+
+	"github.com/skiff-project/skiff/apis/resource/columns"
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 func replicationControllerResource() resource.Resource {
@@ -39,7 +42,7 @@ func replicationControllerResource() resource.Resource {
 			if old != nil {
 				oldTemplate = old.Spec.Template
 			}
-			return WarningsForPodTemplate(rc.Spec.Template, oldTemplate, templatePath)
+			return WarningsForPodTemplate(rc.Spec.Template, oldTemplate, rules.Template)
 		},
 		Columns: replicationControllerColumns(),
 		Fields: []resource.TypedField[corev1.ReplicationController]{
@@ -53,27 +56,20 @@ func replicationControllerResource() resource.Resource {
 func replicationControllerColumns() []resource.TypedColumn[corev1.ReplicationController] {
 	spec, status := corev1.ReplicationControllerSpec{}.SwaggerDoc(), corev1.ReplicationControllerStatus{}.SwaggerDoc()
 	return []resource.TypedColumn[corev1.ReplicationController]{
-		nameColumn[corev1.ReplicationController](),
-		number("Desired", spec["replicas"], func(rc *corev1.ReplicationController) any {
-			if rc.Spec.Replicas == nil {
-				return int64(0)
-			}
-			return int64(*rc.Spec.Replicas)
-		}),
-		number("Current", status["replicas"], func(rc *corev1.ReplicationController) any { return int64(rc.Status.Replicas) }),
-		number("Ready", status["readyReplicas"], func(rc *corev1.ReplicationController) any {
-			return int64(rc.Status.ReadyReplicas)
-		}),
-		ageColumn[corev1.ReplicationController](),
-		wide(text("Containers", "Names of each container in the template.", func(rc *corev1.ReplicationController) any {
+		columns.Name[corev1.ReplicationController](),
+		columns.Number("Desired", spec["replicas"], func(rc *corev1.ReplicationController) int32 { return columns.Deref(rc.Spec.Replicas) }),
+		columns.Number("Current", status["replicas"], func(rc *corev1.ReplicationController) int32 { return rc.Status.Replicas }),
+		columns.Number("Ready", status["readyReplicas"], func(rc *corev1.ReplicationController) int32 { return rc.Status.ReadyReplicas }),
+		columns.Age[corev1.ReplicationController](),
+		columns.Wide(columns.Text("Containers", "Names of each container in the template.", func(rc *corev1.ReplicationController) string {
 			names, _ := templateContainers(rc.Spec.Template)
 			return names
 		})),
-		wide(text("Images", "Images referenced by each container in the template.", func(rc *corev1.ReplicationController) any {
+		columns.Wide(columns.Text("Images", "Images referenced by each container in the template.", func(rc *corev1.ReplicationController) string {
 			_, images := templateContainers(rc.Spec.Template)
 			return images
 		})),
-		wide(text("Selector", spec["selector"], func(rc *corev1.ReplicationController) any {
+		columns.Wide(columns.Text("Selector", spec["selector"], func(rc *corev1.ReplicationController) string {
 			return labels.FormatLabels(rc.Spec.Selector)
 		})),
 	}

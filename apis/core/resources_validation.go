@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	resourcehelper "k8s.io/component-helpers/resource"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // containerResources are the resources without a domain that a container may have.
@@ -112,7 +114,7 @@ func checkQuantity(name corev1.ResourceName, quantity resource.Quantity, path *f
 
 // checkResourceName checks the name of a resource of whatever object.
 func checkResourceName(name corev1.ResourceName, path *field.Path) field.ErrorList {
-	errs := invalid(path, name, validation.IsQualifiedName(string(name)))
+	errs := rules.Invalid(path, name, validation.IsQualifiedName(string(name))...)
 	if len(errs) == 0 && !strings.Contains(string(name), "/") && !knownResources.Has(name) && !isHugePages(name) {
 		errs = append(errs, field.Invalid(path, name, "must be a standard resource type or fully qualified"))
 	}
@@ -160,7 +162,7 @@ func checkPodResources(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 		for _, name := range sets.List(sets.KeySet(spec.Containers[i].Resources.Limits)) {
 			limit := spec.Containers[i].Resources.Limits[name]
 			if podLimit, ok := spec.Resources.Limits[name]; ok && limit.Cmp(podLimit) > 0 {
-				at := specPath.Child("containers").Index(i).Child("resources", "limits").Key(string(name))
+				at := rules.Spec.Child("containers").Index(i).Child("resources", "limits").Key(string(name))
 				errs = append(errs, field.Invalid(at, limit.String(),
 					fmt.Sprintf("must be less than or equal to pod limits of %s", podLimit.String())))
 			}
@@ -179,8 +181,8 @@ func (r containerRules) checkResizePolicy(policies []corev1.ContainerResizePolic
 			errs = append(errs, field.Duplicate(at, policy.ResourceName))
 		}
 		seen.Insert(policy.ResourceName)
-		errs = append(errs, checkRequiredEnum(policy.ResourceName, at.Child("resourceName"), corev1.ResourceCPU, corev1.ResourceMemory)...)
-		errs = append(errs, checkRequiredEnum(policy.RestartPolicy, at.Child("restartPolicy"), corev1.NotRequired, corev1.RestartContainer)...)
+		errs = append(errs, rules.RequiredEnum(policy.ResourceName, at.Child("resourceName"), corev1.ResourceCPU, corev1.ResourceMemory)...)
+		errs = append(errs, rules.RequiredEnum(policy.RestartPolicy, at.Child("restartPolicy"), corev1.NotRequired, corev1.RestartContainer)...)
 		if r.spec.RestartPolicy == corev1.RestartPolicyNever && policy.RestartPolicy != corev1.NotRequired {
 			errs = append(errs, field.Invalid(at, policy.RestartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'"))
 		}

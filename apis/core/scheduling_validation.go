@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // notAnOperator is about operators of node selectors.
@@ -50,7 +52,7 @@ func checkTolerations(tolerations []corev1.Toleration, path *field.Path) field.E
 }
 
 func checkTaintEffect(effect corev1.TaintEffect, path *field.Path) field.ErrorList {
-	return checkRequiredEnum(effect, path,
+	return rules.RequiredEnum(effect, path,
 		corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)
 }
 
@@ -129,7 +131,7 @@ func checkLabelRequirement(r *corev1.NodeSelectorRequirement, path *field.Path) 
 			errs = append(errs, field.Required(path.Child("values"), "must be specified when `operator` is 'In' or 'NotIn'"))
 		}
 		for i, value := range r.Values {
-			errs = append(errs, invalid(path.Child("values").Index(i), value, validation.IsValidLabelValue(value))...)
+			errs = append(errs, rules.Invalid(path.Child("values").Index(i), value, validation.IsValidLabelValue(value)...)...)
 		}
 	case corev1.NodeSelectorOpExists, corev1.NodeSelectorOpDoesNotExist:
 		if len(r.Values) > 0 {
@@ -237,7 +239,7 @@ func checkTopologySpread(constraints []corev1.TopologySpreadConstraint, path *fi
 			errs = append(errs, field.Invalid(at.Child("maxSkew"), c.MaxSkew, notPositive))
 		}
 		errs = append(errs, checkTopologyKey(c.TopologyKey, at.Child("topologyKey"))...)
-		errs = append(errs, checkEnum(c.WhenUnsatisfiable, at.Child("whenUnsatisfiable"), corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
+		errs = append(errs, rules.Enum(c.WhenUnsatisfiable, at.Child("whenUnsatisfiable"), corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
 		pair := fmt.Sprintf("{%v, %v}", c.TopologyKey, c.WhenUnsatisfiable)
 		if seen.Has(pair) {
 			errs = append(errs, field.Duplicate(at.Child("{topologyKey, whenUnsatisfiable}"), pair))
@@ -274,7 +276,7 @@ func checkSchedulingGates(gates []corev1.PodSchedulingGate, path *field.Path) fi
 	var errs field.ErrorList
 	seen := sets.New[string]()
 	for i, gate := range gates {
-		errs = append(errs, invalid(path.Index(i), gate.Name, validation.IsQualifiedName(gate.Name))...)
+		errs = append(errs, rules.Invalid(path.Index(i), gate.Name, validation.IsQualifiedName(gate.Name)...)...)
 		if seen.Has(gate.Name) {
 			errs = append(errs, field.Duplicate(path.Index(i), gate.Name))
 		}

@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/skiff-project/skiff/apis/resource"
+
+	"github.com/skiff-project/skiff/apis/resource/columns"
 )
 
 func secretResource() resource.Resource {
@@ -25,10 +27,10 @@ func secretResource() resource.Resource {
 		Validate:       ValidateSecret,
 		ValidateUpdate: ValidateSecretUpdate,
 		Columns: []resource.TypedColumn[corev1.Secret]{
-			nameColumn[corev1.Secret](),
-			text("Type", corev1.Secret{}.SwaggerDoc()["type"], func(s *corev1.Secret) any { return string(s.Type) }),
-			number("Data", corev1.Secret{}.SwaggerDoc()["data"], func(s *corev1.Secret) any { return int64(len(s.Data)) }),
-			ageColumn[corev1.Secret](),
+			columns.Name[corev1.Secret](),
+			columns.Text("Type", corev1.Secret{}.SwaggerDoc()["type"], func(s *corev1.Secret) string { return string(s.Type) }),
+			columns.Number("Data", corev1.Secret{}.SwaggerDoc()["data"], func(s *corev1.Secret) int { return len(s.Data) }),
+			columns.Age[corev1.Secret](),
 		},
 		Fields: []resource.TypedField[corev1.Secret]{
 			{Path: "type", Value: func(s *corev1.Secret) string { return string(s.Type) }},

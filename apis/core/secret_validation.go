@@ -11,15 +11,17 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // ValidateSecret returns what is wrong with a secret, without telling its data.
 func ValidateSecret(_ context.Context, s *corev1.Secret) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&s.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
+	errs := apivalidation.ValidateObjectMeta(&s.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, rules.Metadata)
 	data := field.NewPath("data")
 	size := 0
 	for _, key := range sets.List(sets.KeySet(s.Data)) {
-		errs = append(errs, invalid(data.Key(key), key, validation.IsConfigMapKey(key))...)
+		errs = append(errs, rules.Invalid(data.Key(key), key, validation.IsConfigMapKey(key)...)...)
 		size += len(s.Data[key])
 	}
 	if size > corev1.MaxSecretSize {
@@ -41,7 +43,7 @@ func checkSecretType(s *corev1.Secret, data *field.Path) field.ErrorList {
 	switch s.Type {
 	case corev1.SecretTypeServiceAccountToken:
 		if s.Annotations[corev1.ServiceAccountNameKey] == "" {
-			errs = append(errs, field.Required(metadataPath.Child("annotations").Key(corev1.ServiceAccountNameKey), ""))
+			errs = append(errs, field.Required(rules.Metadata.Child("annotations").Key(corev1.ServiceAccountNameKey), ""))
 		}
 	case corev1.SecretTypeDockercfg:
 		errs = append(errs, checkSecretJSON(s, corev1.DockerConfigKey, data)...)
@@ -76,7 +78,7 @@ func checkSecretJSON(s *corev1.Secret, key string, data *field.Path) field.Error
 
 // ValidateSecretUpdate returns what is wrong with a change of a secret.
 func ValidateSecretUpdate(ctx context.Context, s, old *corev1.Secret) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	errs = append(errs, apivalidation.ValidateImmutableField(s.Type, old.Type, field.NewPath("type"))...)
 	if isTrue(old.Immutable) {
 		if !isTrue(s.Immutable) {

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/component-helpers/node/util/sysctl"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 func (r containerRules) checkSecurityContext(sc *corev1.SecurityContext, path *field.Path) field.ErrorList {
@@ -19,7 +21,7 @@ func (r containerRules) checkSecurityContext(sc *corev1.SecurityContext, path *f
 	}
 	errs := checkUserAndGroup(sc.RunAsUser, sc.RunAsGroup, path)
 	if sc.ProcMount != nil {
-		errs = append(errs, checkEnum(*sc.ProcMount, path.Child("procMount"), corev1.DefaultProcMount, corev1.UnmaskedProcMount)...)
+		errs = append(errs, rules.Enum(*sc.ProcMount, path.Child("procMount"), corev1.DefaultProcMount, corev1.UnmaskedProcMount)...)
 		if *sc.ProcMount == corev1.UnmaskedProcMount && (r.spec.HostUsers == nil || *r.spec.HostUsers) {
 			errs = append(errs, field.Invalid(path.Child("procMount"), sc.ProcMount, "`hostUsers` must be false to use `Unmasked`"))
 		}
@@ -42,10 +44,10 @@ func (r containerRules) checkSecurityContext(sc *corev1.SecurityContext, path *f
 func checkUserAndGroup(user, group *int64, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if user != nil {
-		errs = append(errs, invalid(path.Child("runAsUser"), *user, validation.IsValidUserID(*user))...)
+		errs = append(errs, rules.Invalid(path.Child("runAsUser"), *user, validation.IsValidUserID(*user)...)...)
 	}
 	if group != nil {
-		errs = append(errs, invalid(path.Child("runAsGroup"), *group, validation.IsValidGroupID(*group))...)
+		errs = append(errs, rules.Invalid(path.Child("runAsGroup"), *group, validation.IsValidGroupID(*group)...)...)
 	}
 	return errs
 }
@@ -59,7 +61,7 @@ func checkSeccomp(p *corev1.SeccompProfile, path *field.Path) field.ErrorList {
 	if p.Type == "" {
 		errs = append(errs, field.Required(path.Child("type"), "type is required when seccompProfile is set"))
 	} else {
-		errs = append(errs, checkEnum(p.Type, path.Child("type"), corev1.SeccompProfileTypeLocalhost,
+		errs = append(errs, rules.Enum(p.Type, path.Child("type"), corev1.SeccompProfileTypeLocalhost,
 			corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)...)
 	}
 	switch {
@@ -83,7 +85,7 @@ func checkAppArmor(p *corev1.AppArmorProfile, path *field.Path) field.ErrorList 
 	if p.Type == "" {
 		errs = append(errs, field.Required(path.Child("type"), "type is required when appArmorProfile is set"))
 	} else {
-		errs = append(errs, checkEnum(p.Type, path.Child("type"), corev1.AppArmorProfileTypeLocalhost,
+		errs = append(errs, rules.Enum(p.Type, path.Child("type"), corev1.AppArmorProfileTypeLocalhost,
 			corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined)...)
 	}
 	local := p.LocalhostProfile
@@ -110,7 +112,7 @@ func checkWindowsOptions(w *corev1.WindowsSecurityContextOptions, path *field.Pa
 	}
 	var errs field.ErrorList
 	if w.GMSACredentialSpecName != nil {
-		errs = append(errs, checkDNSSubdomain(*w.GMSACredentialSpecName, path.Child("gmsaCredentialSpecName"))...)
+		errs = append(errs, rules.DNSSubdomain(*w.GMSACredentialSpecName, path.Child("gmsaCredentialSpecName"))...)
 	}
 	if s := w.GMSACredentialSpec; s != nil {
 		const maxLength = 64 * 1024
@@ -145,10 +147,10 @@ func checkPodIdentity(spec *corev1.PodSpec, parent *field.Path) field.ErrorList 
 	path := parent.Child("securityContext")
 	errs := checkUserAndGroup(sc.RunAsUser, sc.RunAsGroup, path)
 	if sc.FSGroup != nil {
-		errs = append(errs, invalid(path.Child("fsGroup"), *sc.FSGroup, validation.IsValidGroupID(*sc.FSGroup))...)
+		errs = append(errs, rules.Invalid(path.Child("fsGroup"), *sc.FSGroup, validation.IsValidGroupID(*sc.FSGroup)...)...)
 	}
 	for i, group := range sc.SupplementalGroups {
-		errs = append(errs, invalid(path.Child("supplementalGroups").Index(i), group, validation.IsValidGroupID(group))...)
+		errs = append(errs, rules.Invalid(path.Child("supplementalGroups").Index(i), group, validation.IsValidGroupID(group)...)...)
 	}
 	errs = append(errs, checkSysctls(sc.Sysctls, spec, path.Child("sysctls"))...)
 	errs = append(errs, checkOptionalEnum(sc.FSGroupChangePolicy, path.Child("fsGroupChangePolicy"),

@@ -8,18 +8,20 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/skiff-project/skiff/apis/resource"
+
+	"github.com/skiff-project/skiff/apis/resource/columns"
 )
 
 func serviceColumns() []resource.TypedColumn[corev1.Service] {
 	doc := corev1.ServiceSpec{}.SwaggerDoc()
 	return []resource.TypedColumn[corev1.Service]{
-		nameColumn[corev1.Service](),
-		text("Type", doc["type"], func(s *corev1.Service) any { return string(s.Spec.Type) }),
-		text("Cluster-IP", doc["clusterIP"], func(s *corev1.Service) any { return orNone(s.Spec.ClusterIP) }),
-		text("External-IP", doc["externalIPs"], func(s *corev1.Service) any { return externalIP(s) }),
-		text("Port(s)", doc["ports"], func(s *corev1.Service) any { return servicePorts(s) }),
-		ageColumn[corev1.Service](),
-		wide(text("Selector", doc["selector"], func(s *corev1.Service) any { return labels.FormatLabels(s.Spec.Selector) })),
+		columns.Name[corev1.Service](),
+		columns.Text("Type", doc["type"], func(s *corev1.Service) string { return string(s.Spec.Type) }),
+		columns.Text("Cluster-IP", doc["clusterIP"], func(s *corev1.Service) string { return columns.OrNone(s.Spec.ClusterIP) }),
+		columns.Text("External-IP", doc["externalIPs"], func(s *corev1.Service) string { return externalIP(s) }),
+		columns.Text("Port(s)", doc["ports"], func(s *corev1.Service) string { return servicePorts(s) }),
+		columns.Age[corev1.Service](),
+		columns.Wide(columns.Text("Selector", doc["selector"], func(s *corev1.Service) string { return labels.FormatLabels(s.Spec.Selector) })),
 	}
 }
 
@@ -36,9 +38,9 @@ func externalIP(s *corev1.Service) string {
 	case corev1.ServiceTypeExternalName:
 		return s.Spec.ExternalName
 	case corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort:
-		return joinOrNone(s.Spec.ExternalIPs)
+		return columns.OrNone(s.Spec.ExternalIPs...)
 	}
-	return unknown
+	return columns.Unknown
 }
 
 // loadBalancerAddresses returns the addresses or names of the load balancer.
@@ -64,5 +66,5 @@ func servicePorts(s *corev1.Service) string {
 			list = append(list, fmt.Sprintf("%d/%s", port.Port, port.Protocol))
 		}
 	}
-	return joinOrNone(list)
+	return columns.OrNone(list...)
 }

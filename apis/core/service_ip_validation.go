@@ -13,6 +13,8 @@ import (
 	utilnet "k8s.io/utils/net"
 
 	servicehelper "github.com/skiff-project/skiff/apis/helpers/service"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // checkClusterIPs checks the addresses of the service and their families.
@@ -22,7 +24,7 @@ func checkClusterIPs(s *corev1.Service) field.ErrorList {
 	if spec.Type == corev1.ServiceTypeExternalName {
 		return nil // refused with the type
 	}
-	path := specPath.Child("clusterIPs")
+	path := rules.Spec.Child("clusterIPs")
 	var errs field.ErrorList
 	switch {
 	case spec.ClusterIP != "" && len(spec.ClusterIPs) == 0:
@@ -33,13 +35,13 @@ func checkClusterIPs(s *corev1.Service) field.ErrorList {
 		errs = append(errs, field.Invalid(path, spec.ClusterIPs, "first value must match `clusterIP`"))
 	}
 	if spec.IPFamilyPolicy != nil {
-		errs = append(errs, checkEnum(*spec.IPFamilyPolicy, specPath.Child("ipFamilyPolicy"),
-			corev1.IPFamilyPolicySingleStack, corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack)...)
+		errs = append(errs, rules.Enum(*spec.IPFamilyPolicy, rules.Spec.Child("ipFamilyPolicy"),
+			corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack, corev1.IPFamilyPolicySingleStack)...)
 	}
 	families := sets.New[corev1.IPFamily]()
 	for i, family := range spec.IPFamilies {
-		at := specPath.Child("ipFamilies").Index(i)
-		errs = append(errs, checkEnum(family, at, corev1.IPv4Protocol, corev1.IPv6Protocol)...)
+		at := rules.Spec.Child("ipFamilies").Index(i)
+		errs = append(errs, rules.Enum(family, at, corev1.IPv4Protocol, corev1.IPv6Protocol)...)
 		if families.Has(family) {
 			errs = append(errs, field.Duplicate(at, family))
 		}
@@ -106,11 +108,11 @@ func checkOrdinaryIP(text string, path *field.Path) field.ErrorList {
 // ValidateServiceUpdate returns what is wrong with a change of a service: its
 // addresses stay as long as its type has addresses.
 func ValidateServiceUpdate(_ context.Context, s, old *corev1.Service) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := apivalidation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, rules.Metadata)
 	errs = append(errs, checkIPsUnchanged(s, old)...)
 	bothBalanced := s.Spec.Type == corev1.ServiceTypeLoadBalancer && old.Spec.Type == corev1.ServiceTypeLoadBalancer
 	if bothBalanced && !sameText(s.Spec.LoadBalancerClass, old.Spec.LoadBalancerClass) {
-		errs = append(errs, field.Invalid(specPath.Child("loadBalancerClass"), s.Spec.LoadBalancerClass, "may not change once set"))
+		errs = append(errs, field.Invalid(rules.Spec.Child("loadBalancerClass"), s.Spec.LoadBalancerClass, "may not change once set"))
 	}
 	return append(errs, checkService(s)...)
 }
@@ -121,7 +123,7 @@ func checkIPsUnchanged(s, old *corev1.Service) field.ErrorList {
 		return nil
 	}
 	var errs field.ErrorList
-	path := specPath.Child("clusterIPs")
+	path := rules.Spec.Child("clusterIPs")
 	is, was := s.Spec.ClusterIPs, old.Spec.ClusterIPs
 	switch {
 	case len(is) == 0:
@@ -131,11 +133,11 @@ func checkIPsUnchanged(s, old *corev1.Service) field.ErrorList {
 	case len(was) > 1 && len(is) > 1 && is[1] != was[1]:
 		errs = append(errs, field.Invalid(path.Index(1), is, fixed))
 	case len(was) > 1 && len(is) == 1 && (s.Spec.IPFamilyPolicy == nil || *s.Spec.IPFamilyPolicy != corev1.IPFamilyPolicySingleStack):
-		errs = append(errs, field.Invalid(specPath.Child("ipFamilyPolicy"), s.Spec.IPFamilyPolicy,
+		errs = append(errs, field.Invalid(rules.Spec.Child("ipFamilyPolicy"), s.Spec.IPFamilyPolicy,
 			"must be set to 'SingleStack' when releasing the secondary clusterIP"))
 	}
 	if len(s.Spec.IPFamilies) > 0 && len(old.Spec.IPFamilies) > 0 && s.Spec.IPFamilies[0] != old.Spec.IPFamilies[0] {
-		errs = append(errs, field.Invalid(specPath.Child("ipFamilies").Index(0), s.Spec.IPFamilies[0], fixed))
+		errs = append(errs, field.Invalid(rules.Spec.Child("ipFamilies").Index(0), s.Spec.IPFamilies[0], fixed))
 	}
 	return errs
 }
@@ -143,8 +145,8 @@ func checkIPsUnchanged(s, old *corev1.Service) field.ErrorList {
 // ValidateServiceStatusUpdate returns what is wrong with a write of a service's
 // status.
 func ValidateServiceStatusUpdate(_ context.Context, s, old *corev1.Service) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, metadataPath)
-	path := statusPath.Child("loadBalancer", "ingress")
+	errs := apivalidation.ValidateObjectMetaUpdate(&s.ObjectMeta, &old.ObjectMeta, rules.Metadata)
+	path := rules.Status.Child("loadBalancer", "ingress")
 	ingress := s.Status.LoadBalancer.Ingress
 	if len(ingress) > 0 && s.Spec.Type != corev1.ServiceTypeLoadBalancer {
 		errs = append(errs, field.Forbidden(path, "may only be used when `spec.type` is \"LoadBalancer\""))
@@ -163,7 +165,7 @@ func ValidateServiceStatusUpdate(_ context.Context, s, old *corev1.Service) fiel
 				[]corev1.LoadBalancerIPMode{corev1.LoadBalancerIPModeProxy, corev1.LoadBalancerIPModeVIP}))
 		}
 		if name := ingress[i].Hostname; name != "" {
-			errs = append(errs, checkDNSSubdomain(name, at.Child("hostname"))...)
+			errs = append(errs, rules.DNSSubdomain(name, at.Child("hostname"))...)
 			if net.ParseIP(name) != nil {
 				errs = append(errs, field.Invalid(at.Child("hostname"), name, "must be a DNS name, not an IP address"))
 			}

@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	servicehelper "github.com/skiff-project/skiff/apis/helpers/service"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 // ValidateServiceCreate returns what is wrong with a new service.
 func ValidateServiceCreate(_ context.Context, s *corev1.Service) field.ErrorList {
 	// A DNS label, be its first letter a digit (KEP-5311).
-	errs := apivalidation.ValidateObjectMeta(&s.ObjectMeta, true, apivalidation.NameIsDNSLabel, metadataPath)
+	errs := apivalidation.ValidateObjectMeta(&s.ObjectMeta, true, apivalidation.NameIsDNSLabel, rules.Metadata)
 	return append(errs, checkService(s)...)
 }
 
@@ -33,23 +35,23 @@ func checkService(s *corev1.Service) field.ErrorList {
 	spec := &s.Spec
 	var errs field.ErrorList
 	if len(spec.Ports) == 0 && !servicehelper.IsHeadless(s) && spec.Type != corev1.ServiceTypeExternalName {
-		errs = append(errs, field.Required(specPath.Child("ports"), ""))
+		errs = append(errs, field.Required(rules.Spec.Child("ports"), ""))
 	}
 	errs = append(errs, checkServiceType(s)...)
-	errs = append(errs, checkServicePorts(s, specPath.Child("ports"))...)
-	errs = append(errs, metavalidation.ValidateLabels(spec.Selector, specPath.Child("selector"))...)
+	errs = append(errs, checkServicePorts(s, rules.Spec.Child("ports"))...)
+	errs = append(errs, metavalidation.ValidateLabels(spec.Selector, rules.Spec.Child("selector"))...)
 	errs = append(errs, checkSessionAffinity(spec)...)
 	errs = append(errs, checkClusterIPs(s)...)
 	for i, ip := range spec.ExternalIPs {
-		errs = append(errs, validation.IsValidIP(specPath.Child("externalIPs").Index(i), ip)...)
-		errs = append(errs, checkOrdinaryIP(ip, specPath.Child("externalIPs").Index(i))...)
+		errs = append(errs, validation.IsValidIP(rules.Spec.Child("externalIPs").Index(i), ip)...)
+		errs = append(errs, checkOrdinaryIP(ip, rules.Spec.Child("externalIPs").Index(i))...)
 	}
 	errs = append(errs, checkLoadBalancer(spec)...)
 	errs = append(errs, checkTrafficPolicies(s)...)
 	if spec.TrafficDistribution != nil {
-		errs = append(errs, checkEnum(*spec.TrafficDistribution, specPath.Child("trafficDistribution"),
-			corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone,
-			corev1.ServiceTrafficDistributionPreferSameNode)...)
+		errs = append(errs, rules.Enum(*spec.TrafficDistribution, rules.Spec.Child("trafficDistribution"),
+			corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameNode,
+			corev1.ServiceTrafficDistributionPreferSameZone)...)
 	}
 	return errs
 }
@@ -57,14 +59,14 @@ func checkService(s *corev1.Service) field.ErrorList {
 // checkServiceType checks the type and what only some types may have.
 func checkServiceType(s *corev1.Service) field.ErrorList {
 	spec := &s.Spec
-	errs := checkRequiredEnum(spec.Type, specPath.Child("type"), corev1.ServiceTypeClusterIP,
-		corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeExternalName)
-	ips := specPath.Child("clusterIPs")
+	errs := rules.RequiredEnum(spec.Type, rules.Spec.Child("type"), corev1.ServiceTypeClusterIP,
+		corev1.ServiceTypeExternalName, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort)
+	ips := rules.Spec.Child("clusterIPs")
 	switch spec.Type {
 	case corev1.ServiceTypeLoadBalancer:
 		for i, port := range spec.Ports {
 			if port.Port == kubeletPort {
-				errs = append(errs, field.Invalid(specPath.Child("ports").Index(i).Child("port"), port.Port,
+				errs = append(errs, field.Invalid(rules.Spec.Child("ports").Index(i).Child("port"), port.Port,
 					fmt.Sprintf("may not expose port %d externally since it is used by kubelet", kubeletPort)))
 			}
 		}
@@ -81,15 +83,15 @@ func checkServiceType(s *corev1.Service) field.ErrorList {
 			errs = append(errs, field.Forbidden(ips, refusal))
 		}
 		if len(spec.IPFamilies) > 0 {
-			errs = append(errs, field.Forbidden(specPath.Child("ipFamilies"), refusal))
+			errs = append(errs, field.Forbidden(rules.Spec.Child("ipFamilies"), refusal))
 		}
 		if spec.IPFamilyPolicy != nil {
-			errs = append(errs, field.Forbidden(specPath.Child("ipFamilyPolicy"), refusal))
+			errs = append(errs, field.Forbidden(rules.Spec.Child("ipFamilyPolicy"), refusal))
 		}
 		if name := strings.TrimSuffix(spec.ExternalName, "."); name != "" {
-			errs = append(errs, checkDNSSubdomain(name, specPath.Child("externalName"))...)
+			errs = append(errs, rules.DNSSubdomain(name, rules.Spec.Child("externalName"))...)
 		} else {
-			errs = append(errs, field.Required(specPath.Child("externalName"), ""))
+			errs = append(errs, field.Required(rules.Spec.Child("externalName"), ""))
 		}
 	}
 	return errs
@@ -109,14 +111,14 @@ func checkServicePorts(s *corev1.Service, path *field.Path) field.ErrorList {
 		case p.Name == "" && len(s.Spec.Ports) > 1:
 			errs = append(errs, field.Required(at.Child("name"), ""))
 		case p.Name != "":
-			errs = append(errs, checkDNSLabel(p.Name, at.Child("name"))...)
+			errs = append(errs, rules.DNSLabel(p.Name, at.Child("name"))...)
 			errs = append(errs, checkUniqueName(p.Name, names, at)...)
 		}
 		errs = append(errs, checkPort(p.Port, at.Child("port"))...)
 		errs = append(errs, checkProtocol(p.Protocol, at.Child("protocol"))...)
 		errs = append(errs, checkPortOrName(p.TargetPort, at.Child("targetPort"))...)
 		if p.AppProtocol != nil {
-			errs = append(errs, invalid(at.Child("appProtocol"), *p.AppProtocol, validation.IsQualifiedName(*p.AppProtocol))...)
+			errs = append(errs, rules.Invalid(at.Child("appProtocol"), *p.AppProtocol, validation.IsQualifiedName(*p.AppProtocol)...)...)
 		}
 		if ports.Has(key{p.Protocol, p.Port}) {
 			errs = append(errs, field.Duplicate(at, corev1.ServicePort{Protocol: p.Protocol, Port: p.Port}))
@@ -137,9 +139,9 @@ func checkServicePorts(s *corev1.Service, path *field.Path) field.ErrorList {
 }
 
 func checkSessionAffinity(spec *corev1.ServiceSpec) field.ErrorList {
-	errs := checkRequiredEnum(spec.SessionAffinity, specPath.Child("sessionAffinity"),
+	errs := rules.RequiredEnum(spec.SessionAffinity, rules.Spec.Child("sessionAffinity"),
 		corev1.ServiceAffinityClientIP, corev1.ServiceAffinityNone)
-	at, config := specPath.Child("sessionAffinityConfig"), spec.SessionAffinityConfig
+	at, config := rules.Spec.Child("sessionAffinityConfig"), spec.SessionAffinityConfig
 	switch spec.SessionAffinity {
 	case corev1.ServiceAffinityClientIP:
 		missing := fmt.Sprintf("when session affinity type is %s", corev1.ServiceAffinityClientIP)
@@ -168,7 +170,7 @@ func checkLoadBalancer(spec *corev1.ServiceSpec) field.ErrorList {
 	var errs field.ErrorList
 	balanced := spec.Type == corev1.ServiceTypeLoadBalancer
 	if len(spec.LoadBalancerSourceRanges) > 0 {
-		at := specPath.Child("loadBalancerSourceRanges")
+		at := rules.Spec.Child("loadBalancerSourceRanges")
 		if !balanced {
 			errs = append(errs, field.Forbidden(at, needLoadBalancer))
 		}
@@ -177,7 +179,7 @@ func checkLoadBalancer(spec *corev1.ServiceSpec) field.ErrorList {
 			errs = append(errs, validation.IsValidCIDRForLegacyField(at.Index(i), strings.TrimSpace(cidr), false, nil)...)
 		}
 	}
-	at := specPath.Child("allocateLoadBalancerNodePorts")
+	at := rules.Spec.Child("allocateLoadBalancerNodePorts")
 	if balanced && spec.AllocateLoadBalancerNodePorts == nil {
 		errs = append(errs, field.Required(at, ""))
 	}
@@ -186,9 +188,9 @@ func checkLoadBalancer(spec *corev1.ServiceSpec) field.ErrorList {
 	}
 	if class := spec.LoadBalancerClass; class != nil {
 		if !balanced {
-			errs = append(errs, field.Forbidden(specPath.Child("loadBalancerClass"), needLoadBalancer))
+			errs = append(errs, field.Forbidden(rules.Spec.Child("loadBalancerClass"), needLoadBalancer))
 		}
-		errs = append(errs, invalid(specPath.Child("loadBalancerClass"), *class, validation.IsQualifiedName(*class))...)
+		errs = append(errs, rules.Invalid(rules.Spec.Child("loadBalancerClass"), *class, validation.IsQualifiedName(*class)...)...)
 	}
 	return errs
 }
@@ -196,24 +198,24 @@ func checkLoadBalancer(spec *corev1.ServiceSpec) field.ErrorList {
 func checkTrafficPolicies(s *corev1.Service) field.ErrorList {
 	spec := &s.Spec
 	var errs field.ErrorList
-	at := specPath.Child("externalTrafficPolicy")
+	at := rules.Spec.Child("externalTrafficPolicy")
 	if servicehelper.ExternallyAccessible(s) {
-		errs = append(errs, checkRequiredEnum(spec.ExternalTrafficPolicy, at,
+		errs = append(errs, rules.RequiredEnum(spec.ExternalTrafficPolicy, at,
 			corev1.ServiceExternalTrafficPolicyCluster, corev1.ServiceExternalTrafficPolicyLocal)...)
 	} else if spec.ExternalTrafficPolicy != "" {
 		errs = append(errs, field.Invalid(at, spec.ExternalTrafficPolicy, "may only be set for externally-accessible services"))
 	}
 	if port := spec.HealthCheckNodePort; port != 0 {
-		at := specPath.Child("healthCheckNodePort")
+		at := rules.Spec.Child("healthCheckNodePort")
 		if servicehelper.NeedsHealthCheckNodePort(s) {
 			errs = append(errs, checkPort(port, at)...)
 		} else {
 			errs = append(errs, field.Invalid(at, port, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"))
 		}
 	}
-	at = specPath.Child("internalTrafficPolicy")
+	at = rules.Spec.Child("internalTrafficPolicy")
 	if policy := spec.InternalTrafficPolicy; policy != nil {
-		errs = append(errs, checkEnum(*policy, at, corev1.ServiceInternalTrafficPolicyCluster, corev1.ServiceInternalTrafficPolicyLocal)...)
+		errs = append(errs, rules.Enum(*policy, at, corev1.ServiceInternalTrafficPolicyCluster, corev1.ServiceInternalTrafficPolicyLocal)...)
 	} else if servicehelper.NeedsClusterIP(s) {
 		errs = append(errs, field.Required(at, ""))
 	}

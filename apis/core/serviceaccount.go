@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/skiff-project/skiff/apis/resource"
+
+	"github.com/skiff-project/skiff/apis/resource/columns"
 )
 
 func serviceAccountResource() resource.Resource {
@@ -22,8 +24,8 @@ func serviceAccountResource() resource.Resource {
 		Validate:         ValidateServiceAccount,
 		ValidateUpdate:   ValidateServiceAccountUpdate,
 		Columns: []resource.TypedColumn[corev1.ServiceAccount]{
-			nameColumn[corev1.ServiceAccount](),
-			ageColumn[corev1.ServiceAccount](),
+			columns.Name[corev1.ServiceAccount](),
+			columns.Age[corev1.ServiceAccount](),
 		},
 	})
 }

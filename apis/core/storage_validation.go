@@ -5,6 +5,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // checkStorageSource checks volumes of storage systems: that what names the
@@ -94,8 +96,8 @@ func ValidatePersistentVolumeClaimSpec(spec *corev1.PersistentVolumeClaimSpec, p
 	}
 	exclusive := false
 	for _, mode := range spec.AccessModes {
-		errs = append(errs, checkEnum(mode, path.Child("accessModes"), corev1.ReadWriteOnce, corev1.ReadOnlyMany,
-			corev1.ReadWriteMany, corev1.ReadWriteOncePod)...)
+		errs = append(errs, rules.Enum(mode, path.Child("accessModes"), corev1.ReadOnlyMany, corev1.ReadWriteMany,
+			corev1.ReadWriteOnce, corev1.ReadWriteOncePod)...)
 		exclusive = exclusive || mode == corev1.ReadWriteOncePod
 	}
 	if exclusive && len(spec.AccessModes) > 1 {
@@ -110,7 +112,7 @@ func ValidatePersistentVolumeClaimSpec(spec *corev1.PersistentVolumeClaimSpec, p
 		errs = append(errs, field.Invalid(at, size.String(), notPositive))
 	}
 	if class := spec.StorageClassName; class != nil && *class != "" {
-		errs = append(errs, checkDNSSubdomain(*class, path.Child("storageClassName"))...)
+		errs = append(errs, rules.DNSSubdomain(*class, path.Child("storageClassName"))...)
 	}
 	return append(errs, checkOptionalEnum(spec.VolumeMode, path.Child("volumeMode"),
 		corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)...)

@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 const (
@@ -16,74 +18,32 @@ const (
 	notAnInteger = "must be an integer"
 )
 
-var (
-	metadataPath = field.NewPath("metadata")
-	specPath     = field.NewPath("spec")
-	statusPath   = field.NewPath("status")
-	templatePath = specPath.Child("template")
-)
-
-// invalid returns one error for each of the messages that a check of k8s.io/
-// apimachinery gave about value.
-func invalid(path *field.Path, value any, messages []string) field.ErrorList {
-	var errs field.ErrorList
-	for _, message := range messages {
-		errs = append(errs, field.Invalid(path, value, message))
-	}
-	return errs
-}
-
-func checkDNSLabel(value string, path *field.Path) field.ErrorList {
-	return invalid(path, value, validation.IsDNS1123Label(value)).WithOrigin("format=k8s-short-name")
-}
-
-func checkDNSSubdomain(value string, path *field.Path) field.ErrorList {
-	return invalid(path, value, validation.IsDNS1123Subdomain(value)).WithOrigin("format=k8s-long-name")
-}
-
 // checkName checks the name of an object that value refers to.
 func checkName(value string, path *field.Path, valid apivalidation.ValidateNameFunc) field.ErrorList {
-	return invalid(path, value, valid(value, false))
+	return rules.Invalid(path, value, valid(value, false)...)
 }
 
 func checkPort(port int32, path *field.Path) field.ErrorList {
-	return invalid(path, port, validation.IsValidPortNum(int(port)))
+	return rules.Invalid(path, port, validation.IsValidPortNum(int(port))...)
 }
 
 func checkPortOrName(port intstr.IntOrString, path *field.Path) field.ErrorList {
 	switch port.Type {
 	case intstr.Int:
-		return invalid(path, port.IntValue(), validation.IsValidPortNum(port.IntValue()))
+		return rules.Invalid(path, port.IntValue(), validation.IsValidPortNum(port.IntValue())...)
 	case intstr.String:
-		return invalid(path, port.StrVal, validation.IsValidPortName(port.StrVal))
+		return rules.Invalid(path, port.StrVal, validation.IsValidPortName(port.StrVal)...)
 	}
 	return field.ErrorList{field.Invalid(path, port, "must be a number or a name")}
 }
 
-// checkEnum checks that value is one of the allowed ones.
-func checkEnum[T ~string](value T, path *field.Path, allowed ...T) field.ErrorList {
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
-	}
-	return field.ErrorList{field.NotSupported(path, value, sets.List(sets.New(allowed...)))}
-}
-
-// checkRequiredEnum checks that value is there and is one of the allowed ones.
-func checkRequiredEnum[T ~string](value T, path *field.Path, allowed ...T) field.ErrorList {
-	if value == "" {
-		return field.ErrorList{field.Required(path, "")}
-	}
-	return checkEnum(value, path, allowed...)
-}
-
-// checkOptionalEnum checks a value that may be left out.
+// checkOptionalEnum checks a value that may be left out. Like rules.Enum it names
+// the allowed ones in the order given, which is the one that users know.
 func checkOptionalEnum[T ~string](value *T, path *field.Path, allowed ...T) field.ErrorList {
 	if value == nil {
 		return nil
 	}
-	return checkEnum(*value, path, allowed...)
+	return rules.Enum(*value, path, allowed...)
 }
 
 // checkRequired checks that text is not empty.
@@ -95,7 +55,7 @@ func checkRequired(text string, path *field.Path) field.ErrorList {
 }
 
 func checkProtocol(p corev1.Protocol, path *field.Path) field.ErrorList {
-	return checkRequiredEnum(p, path, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
+	return rules.RequiredEnum(p, path, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)
 }
 
 // nonNegative checks several counters that belong to the parent.

@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 func checkVolumes(volumes []corev1.Volume, path *field.Path) field.ErrorList {
@@ -20,7 +22,7 @@ func checkVolumes(volumes []corev1.Volume, path *field.Path) field.ErrorList {
 			errs = append(errs, field.Required(at.Child("name"), ""))
 			continue
 		}
-		errs = append(errs, checkDNSLabel(name, at.Child("name"))...)
+		errs = append(errs, rules.DNSLabel(name, at.Child("name"))...)
 		errs = append(errs, checkUniqueName(name, names, at)...)
 	}
 	return errs
@@ -74,7 +76,7 @@ func checkSource(v *corev1.Volume, path *field.Path) field.ErrorList {
 		return checkRequired(v.PersistentVolumeClaim.ClaimName, path.Child("claimName"))
 	case v.Image != nil:
 		errs := checkRequired(v.Image.Reference, path.Child("reference"))
-		return append(errs, checkEnum(v.Image.PullPolicy, path.Child("pullPolicy"), corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
+		return append(errs, rules.Enum(v.Image.PullPolicy, path.Child("pullPolicy"), corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
 	default:
 		return checkStorageSource(v, path)
 	}
@@ -87,8 +89,8 @@ func checkHostPath(h *corev1.HostPathVolumeSource, path *field.Path) field.Error
 	}
 	errs := checkNoBacksteps(h.Path, path.Child("path"))
 	return append(errs, checkOptionalEnum(h.Type, path.Child("type"), corev1.HostPathUnset,
-		corev1.HostPathDirectoryOrCreate, corev1.HostPathDirectory, corev1.HostPathFileOrCreate, corev1.HostPathFile,
-		corev1.HostPathSocket, corev1.HostPathCharDev, corev1.HostPathBlockDev)...)
+		corev1.HostPathBlockDev, corev1.HostPathCharDev, corev1.HostPathDirectory, corev1.HostPathDirectoryOrCreate,
+		corev1.HostPathFile, corev1.HostPathFileOrCreate, corev1.HostPathSocket)...)
 }
 
 // checkKeyFiles checks the files that keys of a secret or config map become.
@@ -230,7 +232,7 @@ func checkTrustBundleSource(bundle *corev1.ClusterTrustBundleProjection, path *f
 func checkCertificateSource(c *corev1.PodCertificateProjection, path *field.Path) field.ErrorList {
 	const shortest, longest = 60 * 60, 91 * 24 * 60 * 60
 	errs := checkRequired(c.SignerName, path.Child("signerName"))
-	errs = append(errs, checkEnum(c.KeyType, path.Child("keyType"), "RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519")...)
+	errs = append(errs, rules.Enum(c.KeyType, path.Child("keyType"), "RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519")...)
 	if s := c.MaxExpirationSeconds; s != nil && *s < shortest {
 		errs = append(errs, field.Invalid(path.Child("maxExpirationSeconds"), *s, "if provided, maxExpirationSeconds must be >= 3600"))
 	} else if s != nil && *s > longest {

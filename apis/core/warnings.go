@@ -14,6 +14,8 @@ import (
 
 	podhelper "github.com/skiff-project/skiff/apis/helpers/pod"
 	servicehelper "github.com/skiff-project/skiff/apis/helpers/service"
+
+	"github.com/skiff-project/skiff/apis/resource/rules"
 )
 
 // deprecatedNodeLabels are labels of nodes that have newer names.
@@ -182,7 +184,7 @@ func warnService(_ context.Context, s, old *corev1.Service) []string {
 		if utilnet.ParseIPSloppy(ip) == nil {
 			continue // refused anyway, and the library logs an error about being asked
 		}
-		out = append(out, validation.GetWarningsForIP(specPath.Child("externalIPs").Index(i), ip)...)
+		out = append(out, validation.GetWarningsForIP(rules.Spec.Child("externalIPs").Index(i), ip)...)
 	}
 	return out
 }
