@@ -16,13 +16,15 @@ import (
 type Tracker struct {
 	family corev1.IPFamily
 
-	mu       sync.Mutex // protects everything below but ports
+	mu       sync.Mutex // protects everything below down to dirty
 	here     Topology
 	services map[types.NamespacedName][]Service
 	slices   map[types.NamespacedName]map[string][]slicePort // by Service, then by name of the slice
 	dirty    map[types.NamespacedName]struct{}               // Services whose ports must be rebuilt
 
-	ports map[PortName]*Port // owned by the goroutine that calls Sync
+	// Owned by the goroutine that calls Sync.
+	ports map[PortName]*Port
+	names map[types.NamespacedName][]PortName // of the ports of each Service
 }
 
 // NewTracker returns an empty tracker for a node.
@@ -34,6 +36,7 @@ func NewTracker(family corev1.IPFamily, node string) *Tracker {
 		slices:   map[types.NamespacedName]map[string][]slicePort{},
 		dirty:    map[types.NamespacedName]struct{}{},
 		ports:    map[PortName]*Port{},
+		names:    map[types.NamespacedName][]PortName{},
 	}
 }
 
@@ -139,30 +142,36 @@ func (t *Tracker) Sync() map[PortName]Change {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	changes := map[PortName]Change{}
-	if len(t.dirty) == 0 {
-		return changes
-	}
-	fresh := map[PortName]*Port{}
 	for key := range t.dirty {
-		bySlice := t.slices[key]
-		for _, svc := range t.services[key] {
-			fresh[svc.Name] = newPort(svc, portEndpoints(bySlice, svc.Name), t.here)
+		t.rebuild(key, changes)
+	}
+	// A new map: one that was big once is slow to walk and to clear for ever.
+	t.dirty = map[types.NamespacedName]struct{}{}
+	return changes
+}
+
+// rebuild makes the ports of one Service anew and notes those that are different.
+func (t *Tracker) rebuild(key types.NamespacedName, changes map[PortName]Change) {
+	var names []PortName
+	for _, svc := range t.services[key] {
+		names = append(names, svc.Name)
+		port, old := newPort(svc, portEndpoints(t.slices[key], svc.Name), t.here), t.ports[svc.Name]
+		if old == nil || !old.equal(port) {
+			changes[svc.Name] = Change{Old: old, New: port}
+			t.ports[svc.Name] = port
 		}
 	}
-	for name, port := range t.ports {
-		if _, touched := t.dirty[name.NamespacedName]; touched && fresh[name] == nil {
-			changes[name] = Change{Old: port}
+	for _, name := range t.names[key] {
+		if !slices.Contains(names, name) {
+			changes[name] = Change{Old: t.ports[name]}
 			delete(t.ports, name)
 		}
 	}
-	for name, port := range fresh {
-		if old := t.ports[name]; old == nil || !old.equal(port) {
-			changes[name] = Change{Old: old, New: port}
-			t.ports[name] = port
-		}
+	if len(names) == 0 {
+		delete(t.names, key)
+	} else {
+		t.names[key] = names
 	}
-	clear(t.dirty)
-	return changes
 }
 
 // Ports returns all ports as of the last Sync. The caller must not change the map.

@@ -117,7 +117,12 @@ func (g *Generator) sorted() []model.PortName {
 
 // shared joins the lines of all ports in one shared chain.
 func (g *Generator) shared(i shared) Chain {
+	size := 0
+	for _, part := range g.parts {
+		size += len(part.lines[i])
+	}
 	var b strings.Builder
+	b.Grow(size + 512) // the last lines are the configuration's
 	for _, name := range g.sorted() {
 		b.WriteString(g.parts[name].lines[i])
 	}

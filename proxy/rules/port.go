@@ -92,7 +92,17 @@ func (w *partWriter) refusal() (comment, target string) {
 	if w.p.Any {
 		return "has no local endpoints", "DROP"
 	}
-	return "has no endpoints", "REJECT"
+	return "has no endpoints", reject(w.proto)
+}
+
+// reject is the target that lets a client know at once. The kernel limits how
+// many ICMP errors it sends, and holds back those to its own sockets until the
+// client tries again, so TCP gets its own kind of refusal.
+func reject(proto string) string {
+	if proto == "tcp" {
+		return "REJECT --reject-with tcp-reset"
+	}
+	return "REJECT"
 }
 
 func (w *partWriter) clusterIP() {

@@ -58,7 +58,8 @@ func (c *Config) postrouting() string {
 func (c *Config) unknownServices() string {
 	var b strings.Builder
 	for _, cidr := range c.ServiceCIDRs {
-		fmt.Fprintf(&b, "-A %s -d %s -m comment --comment \"no such service address\" -j REJECT\n", chainServices, cidr)
+		fmt.Fprintf(&b, "-A %s -p tcp -d %s -m comment --comment \"no such service address\" -j %s\n", chainServices, cidr, reject("tcp"))
+		fmt.Fprintf(&b, "-A %s -d %s -m comment --comment \"no such service address\" -j %s\n", chainServices, cidr, reject(""))
 	}
 	return b.String()
 }
