@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -44,6 +45,18 @@ func start(t *testing.T, env *testenv.Env) (stop func()) {
 	return stop
 }
 
+// namespace makes one with the service account that pods need; its controller does
+// not run here.
+func namespace(t *testing.T, env *testenv.Env) string {
+	t.Helper()
+	ns := env.Namespace(t)
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "default"}}
+	if _, err := env.Client.CoreV1().ServiceAccounts(ns).Create(t.Context(), account, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatalf("creating the service account: %v", err)
+	}
+	return ns
+}
+
 func makeNode(t *testing.T, env *testenv.Env, name, cpu string) *corev1.Node {
 	t.Helper()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
@@ -54,6 +67,12 @@ func makeNode(t *testing.T, env *testenv.Env, name, cpu string) *corev1.Node {
 	t.Cleanup(func() {
 		_ = env.Client.CoreV1().Nodes().Delete(context.Background(), name, metav1.DeleteOptions{})
 	})
+	// A new node is tainted as not ready until its controller, which does not run
+	// here, has seen it ready.
+	made.Spec.Taints = nil
+	if made, err = env.Client.CoreV1().Nodes().Update(t.Context(), made, metav1.UpdateOptions{}); err != nil {
+		t.Fatalf("taking the taint off node %s: %v", name, err)
+	}
 	made.Status.Allocatable = corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse("4Gi"), corev1.ResourcePods: resource.MustParse("110"),
 	}
@@ -123,7 +142,7 @@ func remove(t *testing.T, env *testenv.Env, ns, name string) {
 // small, a node that fits, room that becomes free, a restart.
 func TestScheduling(t *testing.T) {
 	env := testenv.Shared(t)
-	ns := env.Namespace(t)
+	ns := namespace(t, env)
 	stop := start(t, env)
 
 	makePod(t, env, ns, "early", "1", nil)
@@ -172,7 +191,7 @@ func awaitEvent(t *testing.T, env *testenv.Env, ns, reason, note string) {
 // A cordoned node, a foreign scheduler's pod, a gate, a higher priority.
 func TestWhatIsLeftAlone(t *testing.T) {
 	env := testenv.Shared(t)
-	ns := env.Namespace(t)
+	ns := namespace(t, env)
 	start(t, env)
 	node := makeNode(t, env, "cordoned", "1")
 	patch := func(text string) {
@@ -203,7 +222,7 @@ func TestWhatIsLeftAlone(t *testing.T) {
 // overfilled, and the last ones wait.
 func TestNoOvercommit(t *testing.T) {
 	env := testenv.Shared(t)
-	ns := env.Namespace(t)
+	ns := namespace(t, env)
 	for i := range 4 {
 		makeNode(t, env, fmt.Sprintf("node-%d", i), "1")
 	}

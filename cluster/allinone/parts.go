@@ -77,7 +77,7 @@ func joinPrefixes(prefixes []netip.Prefix) string {
 // their start; they do not depend on it, since all work by watching.
 func (p *process) parts() []part {
 	return []part{
-		{"controller-manager", func() (runner, error) { return controllers.New(p.controllersConfig()) }},
+		{"controller-manager", p.buildControllers},
 		{"scheduler", func() (runner, error) {
 			return scheduler.New(scheduler.Config{RESTConfig: p.client("system:kube-scheduler")})
 		}},
@@ -87,12 +87,22 @@ func (p *process) parts() []part {
 	}
 }
 
-func (p *process) controllersConfig() controllers.Config {
-	return controllers.Config{
-		RESTConfig:   p.client("system:kube-controller-manager"),
-		ClusterCIDRs: p.cfg.PodCIDRs,
-		ServiceCIDRs: p.cfg.ServiceCIDRs,
+func (p *process) buildControllers() (runner, error) {
+	rootCA, err := os.ReadFile(p.files.CA.Cert)
+	if err != nil {
+		return nil, fmt.Errorf("reading the CA certificate: %w", err)
 	}
+	signingKey, err := os.ReadFile(p.files.ServiceAccountKey)
+	if err != nil {
+		return nil, fmt.Errorf("reading the service account key: %w", err)
+	}
+	return controllers.New(controllers.Config{
+		RESTConfig:               p.client("system:kube-controller-manager"),
+		RootCA:                   rootCA,
+		ServiceAccountSigningKey: signingKey,
+		ClusterCIDRs:             p.cfg.PodCIDRs,
+		ServiceCIDRs:             p.cfg.ServiceCIDRs,
+	})
 }
 
 func (p *process) proxyConfig() proxy.Config {
@@ -137,13 +147,4 @@ func (p *process) nodeConfig() nodeagent.Config {
 		TLSKeyFile:      p.files.Kubelet.Key,
 		ClientCAFile:    p.files.CA.Cert,
 	}
-}
-
-// rootCA is the CA that pods trust.
-func (p *process) rootCA() ([]byte, error) {
-	content, err := os.ReadFile(p.files.CA.Cert)
-	if err != nil {
-		return nil, fmt.Errorf("reading the CA certificate: %w", err)
-	}
-	return content, nil
 }

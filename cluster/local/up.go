@@ -118,7 +118,7 @@ func WriteKubeconfig(dir layout.DataDir, target Kubeconfig) error {
 	if target.Path == "" {
 		return nil
 	}
-	if err := pki.MergeContext(target.Path, ContextName, dir.AdminKubeconfig()); err != nil {
+	if err := pki.MergeKubeconfig(target.Path, dir.AdminKubeconfig(), ContextName); err != nil {
 		return fmt.Errorf("adding the context %q to %s: %w", ContextName, target.Path, err)
 	}
 	return nil

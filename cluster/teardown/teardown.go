@@ -88,7 +88,11 @@ func removePods(_ context.Context, c Config) error {
 }
 
 func removeNetwork(ctx context.Context, c Config) error {
-	if err := daemon.Cleanup(ctx, daemonConfig(c)); err != nil {
+	if err := daemon.Cleanup(ctx, daemon.Config{
+		ConfDir: c.DataDir.CNIConf(),
+		BinDir:  c.DataDir.CNIBin(),
+		DataDir: c.DataDir.CNIState(),
+	}); err != nil {
 		return fmt.Errorf("removing the pod network: %w", err)
 	}
 	return nil
