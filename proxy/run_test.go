@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 		cidr = netip.PrefixFrom(addr, 16).Masked().String()
 	}
 	p, err := New(Config{
-		RESTConfig: env.Admin, NodeName: "node-a", NodeIPs: []netip.Addr{netip.MustParseAddr(testnet.NodeIP)},
+		RESTConfig: env.ConfigFor("system:kube-proxy"), NodeName: "node-a", NodeIPs: []netip.Addr{netip.MustParseAddr(testnet.NodeIP)},
 		ClusterCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16")}, ServiceCIDRs: []netip.Prefix{netip.MustParsePrefix(cidr)},
 		HealthzBindAddress: healthz,
 	})
