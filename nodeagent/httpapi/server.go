@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -153,7 +154,12 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 type logWriter struct{ logger klog.Logger }
 
 func (w logWriter) Write(data []byte) (int, error) {
-	w.logger.V(2).Info("HTTP server", "message", string(data))
+	message := strings.TrimSpace(string(data))
+	if strings.HasPrefix(message, "http: TLS handshake error") {
+		w.logger.V(2).Info("A client failed the TLS handshake", "message", message)
+	} else {
+		w.logger.Info("The HTTP server complains", "message", message)
+	}
 	return len(data), nil
 }
 

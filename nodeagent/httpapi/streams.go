@@ -50,16 +50,32 @@ func (s *Server) container(w http.ResponseWriter, r *http.Request) (id string, o
 type streamer struct {
 	runtime Runtime
 	id      string // of the container, or of the sandbox
+	wanted  *remotecommand.Options
+}
+
+// options drops what the client has not asked for: over WebSocket all streams exist.
+func (s streamer) options(in io.Reader, out, err io.WriteCloser, tty bool, resize <-chan remotecommand.TerminalSize) runtime.StreamOptions {
+	options := runtime.StreamOptions{TTY: tty, Resize: resize}
+	if s.wanted.Stdin {
+		options.Stdin = in
+	}
+	if s.wanted.Stdout {
+		options.Stdout = out
+	}
+	if s.wanted.Stderr && !tty {
+		options.Stderr = err
+	}
+	return options
 }
 
 // ExecInContainer implements remotecommand.Executor.
 func (s streamer) ExecInContainer(ctx context.Context, _, _, _ string, command []string, in io.Reader, out, err io.WriteCloser, tty bool, resize <-chan remotecommand.TerminalSize, _ time.Duration) error {
-	return s.runtime.Exec(ctx, s.id, command, runtime.StreamOptions{Stdin: in, Stdout: out, Stderr: err, TTY: tty, Resize: resize})
+	return s.runtime.Exec(ctx, s.id, command, s.options(in, out, err, tty, resize))
 }
 
 // AttachContainer implements remotecommand.Attacher.
 func (s streamer) AttachContainer(ctx context.Context, _, _, _ string, in io.Reader, out, err io.WriteCloser, tty bool, resize <-chan remotecommand.TerminalSize) error {
-	return s.runtime.Attach(ctx, s.id, runtime.StreamOptions{Stdin: in, Stdout: out, Stderr: err, TTY: tty, Resize: resize})
+	return s.runtime.Attach(ctx, s.id, s.options(in, out, err, tty, resize))
 }
 
 // PortForward implements portforward.PortForwarder.
@@ -82,7 +98,7 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	remotecommand.ServeExec(w, r, streamer{s.config.Runtime, id}, r.PathValue("pod"), r.PathValue("uid"), r.PathValue("container"),
+	remotecommand.ServeExec(w, r, streamer{s.config.Runtime, id, options}, r.PathValue("pod"), r.PathValue("uid"), r.PathValue("container"),
 		command, options, streamIdleTimeout, streamCreationTimeout, remotecommand.SupportedStreamingProtocols)
 }
 
@@ -96,7 +112,7 @@ func (s *Server) attach(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	remotecommand.ServeAttach(w, r, streamer{s.config.Runtime, id}, r.PathValue("pod"), r.PathValue("uid"), r.PathValue("container"),
+	remotecommand.ServeAttach(w, r, streamer{s.config.Runtime, id, options}, r.PathValue("pod"), r.PathValue("uid"), r.PathValue("container"),
 		options, streamIdleTimeout, streamCreationTimeout, remotecommand.SupportedStreamingProtocols)
 }
 
@@ -124,7 +140,7 @@ func (s *Server) portForward(w http.ResponseWriter, r *http.Request) {
 	// copies then must end too.
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	portforward.ServePortForward(w, r.WithContext(ctx), streamer{s.config.Runtime, sandbox.ID}, pod.Name, string(pod.UID),
+	portforward.ServePortForward(w, r.WithContext(ctx), streamer{runtime: s.config.Runtime, id: sandbox.ID}, pod.Name, string(pod.UID),
 		options, streamIdleTimeout, streamCreationTimeout, portforward.SupportedProtocols)
 }
 
