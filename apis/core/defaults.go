@@ -19,6 +19,4 @@ func addDefaults(s *runtime.Scheme) {
 	defaulting.Kind(s, SetDefaultsConfigMap, func(l *corev1.ConfigMapList) []corev1.ConfigMap { return l.Items })
 	defaulting.Kind(s, SetDefaultsEndpoints, func(l *corev1.EndpointsList) []corev1.Endpoints { return l.Items })
 	defaulting.Kind(s, SetDefaultsPersistentVolumeClaim, func(l *corev1.PersistentVolumeClaimList) []corev1.PersistentVolumeClaim { return l.Items })
-	s.AddTypeDefaultingFunc(&corev1.PodExecOptions{}, func(obj any) { SetDefaultsPodExecOptions(obj.(*corev1.PodExecOptions)) })
-	s.AddTypeDefaultingFunc(&corev1.PodAttachOptions{}, func(obj any) { SetDefaultsPodAttachOptions(obj.(*corev1.PodAttachOptions)) })
 }

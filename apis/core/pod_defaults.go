@@ -135,9 +135,3 @@ func SetDefaultsPersistentVolumeClaim(c *corev1.PersistentVolumeClaim) {
 	roundUp(c.Spec.Resources.Requests)
 	roundUp(c.Spec.Resources.Limits)
 }
-
-// SetDefaultsPodExecOptions attaches the output streams.
-func SetDefaultsPodExecOptions(o *corev1.PodExecOptions) { o.Stdout, o.Stderr = true, true }
-
-// SetDefaultsPodAttachOptions attaches the output streams.
-func SetDefaultsPodAttachOptions(o *corev1.PodAttachOptions) { o.Stdout, o.Stderr = true, true }

@@ -84,14 +84,14 @@ func TestQueryBecomesOptions(t *testing.T) {
 	}
 
 	exec := &corev1.PodExecOptions{}
-	query, err = url.ParseQuery("command=sh&command=-c&command=id&stdout=false&tty=true")
+	query, err = url.ParseQuery("command=sh&command=-c&command=id&stdin=true&stdout=true&stderr=false&tty=true")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := codec.DecodeParameters(query, corev1.SchemeGroupVersion, exec); err != nil {
 		t.Fatal(err)
 	}
-	if len(exec.Command) != 3 || exec.Command[2] != "id" || !exec.TTY {
+	if len(exec.Command) != 3 || exec.Command[2] != "id" || !exec.TTY || !exec.Stdin || !exec.Stdout || exec.Stderr {
 		t.Errorf("exec options %+v", exec)
 	}
 
