@@ -45,7 +45,7 @@ func TestConditions(t *testing.T) {
 	other := corev1.NamespaceCondition{Type: "Custom", Status: corev1.ConditionTrue}
 	got, changed = conditions(append(got, other), bad, now.Add(time.Minute))
 	want := map[corev1.NamespaceConditionType]string{
-		"Custom": "True : ",
+		"Custom":                                 "True : ",
 		corev1.NamespaceDeletionDiscoveryFailure: "True DiscoveryFailed: Discovery failed for some groups, metrics is down",
 		corev1.NamespaceDeletionGVParsingFailure: fine[corev1.NamespaceDeletionGVParsingFailure],
 		corev1.NamespaceDeletionContentFailure:   "True ContentDeletionFailed: Failed to delete all resource types, deleting pods: no",
