@@ -53,11 +53,5 @@ func (c *Config) validate() error {
 	return errors.Join(problems...)
 }
 
-// ContainerLabels marks the containers of this data directory, so that teardown
-// finds them and never touches those of another cluster on the same Docker.
-func ContainerLabels(dir layout.DataDir) map[string]string {
-	return map[string]string{"io.skiff.data-dir": string(dir)}
-}
-
 // PauseImage is the reference of the image that holds a pod's namespaces.
 const PauseImage = "skiff/pause:1"

@@ -16,12 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/mount-utils"
 
-	"github.com/skiff-project/skiff/cluster/allinone"
 	"github.com/skiff-project/skiff/cluster/layout"
 	"github.com/skiff-project/skiff/cluster/progress"
 	"github.com/skiff-project/skiff/cni/daemon"
-	"github.com/skiff-project/skiff/nodeagent/cgroups"
-	"github.com/skiff-project/skiff/nodeagent/runtime/docker"
 	"github.com/skiff-project/skiff/proxy"
 )
 
@@ -49,16 +46,6 @@ func Node(ctx context.Context, c Config, report progress.Reporter) error {
 		problems = append(problems, progress.Time(report, step.name, func() error { return step.do(ctx, c) }))
 	}
 	return errors.Join(problems...)
-}
-
-func removeContainers(ctx context.Context, c Config) error {
-	if _, err := docker.RemoveAll(ctx, c.DockerHost, allinone.ContainerLabels(c.DataDir), c.Grace); err != nil {
-		return fmt.Errorf("removing containers: %w", err)
-	}
-	if err := cgroups.RemoveAll(); err != nil {
-		return fmt.Errorf("removing pod cgroups: %w", err)
-	}
-	return nil
 }
 
 // removePods unmounts what pods had mounted and removes their folders: after the
