@@ -57,6 +57,8 @@ func (t *Transport) dynamicClientConfig(username string, groups ...string) *rest
 		Transport:   t,
 		BearerToken: t.identities.Token(username, groups...),
 		QPS:         -1,
+		// Components of this process cannot act on warnings meant for people.
+		WarningHandler: rest.NoWarnings{},
 	}
 }
 

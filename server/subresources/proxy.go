@@ -26,7 +26,6 @@ import (
 // proxyStorage serves pods/proxy, services/proxy and nodes/proxy: HTTP to what
 // runs behind the object, by way of the API server.
 type proxyStorage struct {
-	example func() runtime.Object
 	options func() runtime.Object
 	// path returns the wished path out of the options.
 	path func(options runtime.Object) (string, bool)
@@ -36,7 +35,9 @@ type proxyStorage struct {
 
 var _ rest.Connecter = &proxyStorage{}
 
-func (p *proxyStorage) New() runtime.Object { return p.example() }
+// New returns the options: OpenAPI shows them as the kind of these paths, whose
+// methods are none of the object itself.
+func (p *proxyStorage) New() runtime.Object { return p.options() }
 func (p *proxyStorage) Destroy()            {}
 
 // NewConnectOptions implements rest.Connecter: the path below proxy/ becomes the
@@ -71,7 +72,6 @@ func (p *proxyStorage) Connect(ctx context.Context, id string, options runtime.O
 
 func newNodeProxy(cfg Config, _ *registry.Store) rest.Storage {
 	return &proxyStorage{
-		example: func() runtime.Object { return &corev1.Node{} },
 		options: func() runtime.Object { return &corev1.NodeProxyOptions{} },
 		path: func(obj runtime.Object) (string, bool) {
 			o, ok := obj.(*corev1.NodeProxyOptions)
@@ -108,7 +108,6 @@ func (n *Nodes) locateNode(ctx context.Context, scheme, name, port string) (targ
 
 func newPodProxy(cfg Config, store *registry.Store) rest.Storage {
 	return &proxyStorage{
-		example: func() runtime.Object { return &corev1.Pod{} },
 		options: func() runtime.Object { return &corev1.PodProxyOptions{} },
 		path: func(obj runtime.Object) (string, bool) {
 			o, ok := obj.(*corev1.PodProxyOptions)
@@ -146,7 +145,6 @@ func firstPort(pod *corev1.Pod) string {
 func newServiceProxy(cfg Config, store *registry.Store) rest.Storage {
 	slices := cfg.Stores[schema.GroupResource{Group: discoveryv1.GroupName, Resource: "endpointslices"}]
 	return &proxyStorage{
-		example: func() runtime.Object { return &corev1.Service{} },
 		options: func() runtime.Object { return &corev1.ServiceProxyOptions{} },
 		path: func(obj runtime.Object) (string, bool) {
 			o, ok := obj.(*corev1.ServiceProxyOptions)

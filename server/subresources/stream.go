@@ -100,7 +100,7 @@ func newPortForward(cfg Config, store *registry.Store) rest.Storage {
 	}
 }
 
-func (s *streamStorage) New() runtime.Object { return &corev1.Pod{} }
+func (s *streamStorage) New() runtime.Object { return s.options() }
 func (s *streamStorage) Destroy()            {}
 
 // NewConnectOptions implements rest.Connecter.
