@@ -72,14 +72,10 @@ func (r containerRules) checkInit(names sets.Set[string], path *field.Path) fiel
 			continue
 		}
 		const refusal = "may not be set for init containers without restartPolicy=Always"
-		for name, set := range map[string]bool{
+		errs = append(errs, forbid(at, refusal, map[string]bool{
 			"lifecycle": c.Lifecycle != nil, "livenessProbe": c.LivenessProbe != nil,
 			"readinessProbe": c.ReadinessProbe != nil, "startupProbe": c.StartupProbe != nil,
-		} {
-			if set {
-				errs = append(errs, field.Forbidden(at.Child(name), refusal))
-			}
-		}
+		})...)
 		if len(c.ResizePolicy) > 0 {
 			errs = append(errs, field.Invalid(at.Child("resizePolicy"), c.ResizePolicy, "must not be set for init containers"))
 		}

@@ -137,16 +137,9 @@ func checkHostUsers(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 		return nil
 	}
 	const refusal = "when `hostUsers` is false"
-	var errs field.ErrorList
-	if spec.HostNetwork {
-		errs = append(errs, field.Forbidden(path.Child("hostNetwork"), refusal))
-	}
-	if spec.HostPID {
-		errs = append(errs, field.Forbidden(path.Child("hostPID"), refusal))
-	}
-	if spec.HostIPC {
-		errs = append(errs, field.Forbidden(path.Child("hostIPC"), refusal))
-	}
+	errs := forbid(path, refusal, map[string]bool{
+		"hostNetwork": spec.HostNetwork, "hostPID": spec.HostPID, "hostIPC": spec.HostIPC,
+	})
 	for i := range spec.Containers {
 		if len(spec.Containers[i].VolumeDevices) > 0 {
 			errs = append(errs, field.Forbidden(path.Child("containers").Index(i).Child("volumeDevices"), refusal))
@@ -170,26 +163,18 @@ func checkOS(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 		return errs
 	}
 	const refusal = "cannot be set for a windows pod"
-	for name, set := range map[string]bool{
+	errs = append(errs, forbid(path, refusal, map[string]bool{
 		"hostPID":               spec.HostPID,
 		"hostIPC":               spec.HostIPC,
 		"shareProcessNamespace": spec.ShareProcessNamespace != nil,
-	} {
-		if set {
-			errs = append(errs, field.Forbidden(path.Child(name), refusal))
-		}
-	}
+	})...)
 	if sc := spec.SecurityContext; sc != nil {
-		for name, set := range map[string]bool{
+		errs = append(errs, forbid(path.Child("securityContext"), refusal, map[string]bool{
 			"seLinuxOptions": sc.SELinuxOptions != nil, "runAsUser": sc.RunAsUser != nil, "runAsGroup": sc.RunAsGroup != nil,
 			"fsGroup": sc.FSGroup != nil, "fsGroupChangePolicy": sc.FSGroupChangePolicy != nil,
 			"seccompProfile": sc.SeccompProfile != nil, "appArmorProfile": sc.AppArmorProfile != nil,
 			"sysctls": len(sc.Sysctls) > 0, "supplementalGroups": len(sc.SupplementalGroups) > 0,
-		} {
-			if set {
-				errs = append(errs, field.Forbidden(path.Child("securityContext", name), refusal))
-			}
-		}
+		})...)
 	}
 	return errs
 }

@@ -14,11 +14,6 @@ import (
 func checkStorageSource(v *corev1.Volume, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	need := func(name, value string) { errs = append(errs, checkRequired(value, path.Child(name))...) }
-	needList := func(name string, list []string) {
-		if len(list) == 0 {
-			errs = append(errs, field.Required(path.Child(name), ""))
-		}
-	}
 	switch {
 	case v.NFS != nil:
 		need("server", v.NFS.Server)
@@ -36,6 +31,23 @@ func checkStorageSource(v *corev1.Volume, path *field.Path) field.ErrorList {
 			return field.ErrorList{field.Required(path.Child("volumeClaimTemplate"), "")}
 		}
 		return ValidatePersistentVolumeClaimSpec(&v.Ephemeral.VolumeClaimTemplate.Spec, path.Child("volumeClaimTemplate", "spec"))
+	default:
+		return checkInTreeSource(v, path)
+	}
+	return errs
+}
+
+// checkInTreeSource checks volumes of the storage systems that Kubernetes once
+// had drivers for.
+func checkInTreeSource(v *corev1.Volume, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	need := func(name, value string) { errs = append(errs, checkRequired(value, path.Child(name))...) }
+	needList := func(name string, list []string) {
+		if len(list) == 0 {
+			errs = append(errs, field.Required(path.Child(name), ""))
+		}
+	}
+	switch {
 	case v.GCEPersistentDisk != nil:
 		need("pdName", v.GCEPersistentDisk.PDName)
 	case v.AWSElasticBlockStore != nil:

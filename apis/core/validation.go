@@ -101,3 +101,14 @@ func checkFileMode(mode *int32, path *field.Path) field.ErrorList {
 	}
 	return nil
 }
+
+// forbid refuses those fields below path that are set.
+func forbid(path *field.Path, refusal string, set map[string]bool) field.ErrorList {
+	var errs field.ErrorList
+	for _, name := range sets.List(sets.KeySet(set)) {
+		if set[name] {
+			errs = append(errs, field.Forbidden(path.Child(name), refusal))
+		}
+	}
+	return errs
+}
