@@ -120,7 +120,7 @@ func testInvalidManifests(t *testing.T, c *cluster) {
 		"deployment":    {"spec.template.metadata.labels: Invalid value", "`selector` does not match template `labels`"},
 		"replicaset":    {"spec.replicas: Invalid value: -1: must be greater than or equal to 0"},
 		"statefulset":   {`spec.podManagementPolicy: `, `"Sometimes"`},
-		"job":           {`spec.template.spec.restartPolicy: Unsupported value: "Always": supported values: "OnFailure", "Never"`},
+		"job":           {`spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"`},
 		"cronjob":       {`spec.schedule: Invalid value: "61 * * * *"`},
 		"configmap":     {`data[no spaces allowed]: Invalid value: "no spaces allowed": a valid config key must consist of`},
 		"secret":        {"data[tls.key]: Required value"},
