@@ -62,7 +62,8 @@ func New(config Config) (*Runtime, error) {
 }
 
 func (r *Runtime) translator() translator {
-	return translator{node: r.node, facts: r.host, readProfile: readProfile}
+	// The version is the negotiated one: a container comes after its sandbox, or after the list of what there is.
+	return translator{node: r.node, facts: r.host.forEngine(r.client.ClientVersion()), readProfile: readProfile}
 }
 
 // ownLabel is the filter for the containers of this node.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/docker/docker/api/types/versions"
 	"golang.org/x/sys/unix"
 )
 
@@ -70,6 +71,18 @@ func capabilitiesOf(status []byte, lastCap int) hostFacts {
 		}
 	}
 	return facts
+}
+
+// newestCapabilities are unknown to engines before API 1.42, which refuse their names.
+var newestCapabilities = []string{"PERFMON", "BPF", "CHECKPOINT_RESTORE"}
+
+// forEngine leaves out what an engine of that API version has no name for.
+func (f hostFacts) forEngine(apiVersion string) hostFacts {
+	if versions.GreaterThanOrEqualTo(apiVersion, "1.42") {
+		return f
+	}
+	f.capabilities = slices.DeleteFunc(slices.Clone(f.capabilities), func(name string) bool { return slices.Contains(newestCapabilities, name) })
+	return f
 }
 
 func (f hostFacts) allCapabilities() bool { return !f.missing }

@@ -46,6 +46,8 @@ type Process struct {
 //	id                  prints uid, gid and the supplementary groups
 //	size                waits for a terminal size (SIGWINCH) and prints "resized"
 //	hostname            prints the host name
+//	stat FILE           prints the mode of a file
+//	eat MEBIBYTES       fills that much memory, then sleeps
 func Run(p *Process) int {
 	if len(p.Args) == 0 {
 		p.Args = []string{"sleep"}
@@ -112,6 +114,19 @@ func (p *Process) runOnHost(arguments []string) int {
 		var name string
 		name, err = os.Hostname()
 		fmt.Fprintln(p.Stdout, name)
+	case "stat":
+		var info os.FileInfo
+		if info, err = os.Stat(first(arguments)); err == nil {
+			fmt.Fprintln(p.Stdout, info.Mode())
+		}
+	case "eat":
+		count, _ := strconv.Atoi(first(arguments))
+		memory := make([]byte, count<<20)
+		for i := 0; i < len(memory); i += 4096 {
+			memory[i] = 1
+		}
+		fmt.Fprintln(p.Stdout, "ate", len(memory))
+		return p.untilTerm()
 	default:
 		err = fmt.Errorf("unknown subcommand %q", p.Args[0])
 	}
