@@ -218,3 +218,6 @@ func patchOf(base *corev1.Pod, wanted *corev1.PodStatus) ([]byte, error) {
 	}
 	return patch, nil
 }
+
+// Owns reports whether the node agent writes conditions of that type.
+func Owns(conditionType corev1.PodConditionType) bool { return owned[conditionType] }
