@@ -165,9 +165,11 @@ func (m *Manager) Run(ctx context.Context) error {
 	if err := m.register(ctx, mgr, logger); err != nil {
 		return err
 	}
-	// Added last, it starts when the manager has been elected and its caches are
-	// filled.
+	// It starts when the manager has been elected.
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
+			return nil // cancelled
+		}
 		m.running.Store(true)
 		defer m.running.Store(false)
 		m.once.Do(func() { close(m.ready) })
@@ -216,7 +218,7 @@ func (m *Manager) newManager(logger klog.Logger) (ctrl.Manager, error) {
 	}
 	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme: clientgoscheme.Scheme,
-		Logger: logger,
+		Logger: logger.V(1), // starting and stopping of each part is no news; errors are logged anyway
 		Cache: cache.Options{
 			DefaultTransform:             stripManagedFields(),
 			DefaultUnsafeDisableDeepCopy: ptr.To(true),
@@ -241,7 +243,7 @@ func (m *Manager) newManager(logger klog.Logger) (ctrl.Manager, error) {
 			SkipNameValidation: ptr.To(true), // several managers may live in one process
 			EnableWarmup:       ptr.To(true),
 			RecoverPanic:       ptr.To(true),
-			Logger:             logger,
+			Logger:             logger.V(1),
 		},
 	})
 	if err != nil {

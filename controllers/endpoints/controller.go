@@ -30,6 +30,7 @@ const (
 	managedByLabel = "endpoints.kubernetes.io/managed-by"
 	managedBy      = "endpoint-controller"
 	truncated      = "truncated"
+	staleDelay     = 20 * time.Millisecond
 )
 
 // Deps are the things that a Reconciler works with; all are needed.
@@ -97,7 +98,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	trigger := r.triggers.ComputeEndpointLastChangeTriggerTime(svc.Namespace, &svc, pods)
 	subsets := Subsets(&svc, pods)
 	over := Truncate(subsets)
-	return ctrl.Result{}, r.write(ctx, &svc, subsets, over, trigger)
+	stale, err := r.write(ctx, &svc, subsets, over, trigger)
+	if err != nil || !stale {
+		return ctrl.Result{}, err
+	}
+	// Updates of Endpoints start no pass, so come back.
+	return ctrl.Result{RequeueAfter: staleDelay}, nil
 }
 
 func (r *Reconciler) remove(ctx context.Context, req ctrl.Request) error {
@@ -115,17 +121,19 @@ func (r *Reconciler) remove(ctx context.Context, req ctrl.Request) error {
 	return nil
 }
 
-func (r *Reconciler) write(ctx context.Context, svc *corev1.Service, subsets []corev1.EndpointSubset, over bool, trigger time.Time) error {
+// write makes the Endpoints of a Service what they should be. stale reports that
+// the cache was behind and nothing was written.
+func (r *Reconciler) write(ctx context.Context, svc *corev1.Service, subsets []corev1.EndpointSubset, over bool, trigger time.Time) (stale bool, err error) {
 	var current corev1.Endpoints //nolint:staticcheck // see above
-	err := r.Client.Get(ctx, client.ObjectKeyFromObject(svc), &current)
+	err = r.Client.Get(ctx, client.ObjectKeyFromObject(svc), &current)
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("reading endpoints: %w", err)
+		return false, fmt.Errorf("reading endpoints: %w", err)
 	}
 	exists := err == nil
 	wanted := Desired(svc, &current, subsets, over, trigger)
 	if exists && equality.Semantic.DeepEqual(current.Subsets, wanted.Subsets) &&
 		maps.Equal(current.Labels, wanted.Labels) && current.Annotations[corev1.EndpointsOverCapacity] == wanted.Annotations[corev1.EndpointsOverCapacity] {
-		return nil
+		return false, nil
 	}
 	reason := "FailedToUpdateEndpoint"
 	if exists {
@@ -135,11 +143,13 @@ func (r *Reconciler) write(ctx context.Context, svc *corev1.Service, subsets []c
 		err = r.Client.Create(ctx, wanted)
 	}
 	switch {
-	case err == nil, apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), podcontrol.NamespaceTerminating(err), exists && apierrors.IsNotFound(err):
-		return nil // done, or the event of the newer object comes
+	case err == nil, podcontrol.NamespaceTerminating(err):
+		return false, nil
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), exists && apierrors.IsNotFound(err):
+		return true, nil
 	default:
 		r.Events.Eventf(svc, corev1.EventTypeWarning, reason, "Failed to %s endpoint %v/%v: %v", map[bool]string{true: "update", false: "create"}[exists], svc.Namespace, svc.Name, err)
-		return fmt.Errorf("writing endpoints: %w", err)
+		return false, fmt.Errorf("writing endpoints: %w", err)
 	}
 }
 

@@ -49,8 +49,12 @@ func TestNamespaceGetsAccountAndRootCA(t *testing.T) {
 // namespace deletion should delete pod first".
 func TestNamespaceDeletion(t *testing.T) {
 	env := start(t)
-	ns := env.Namespace(t)
 	ctx := t.Context()
+	created, err := env.Client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "doomed-"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := created.Name
 	pod, err := env.Client.CoreV1().Pods(ns).Create(ctx, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "held", Finalizers: []string{"example.com/hold"}},
 		Spec:       testkit.PodTemplate(nil).Spec,
