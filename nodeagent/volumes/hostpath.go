@@ -32,7 +32,11 @@ func setupHostPath(source *corev1.HostPathVolumeSource) error {
 	if !missing && isType(info.Mode(), want) {
 		return nil
 	}
-	return fmt.Errorf("hostPath type check failed: %s is not %s", path, hostPathNames[want])
+	name, known := hostPathNames[want]
+	if !known {
+		return fmt.Errorf("%s is an invalid volume type", want)
+	}
+	return fmt.Errorf("hostPath type check failed: %s is not %s", path, name)
 }
 
 func makeFile(path string) error {
@@ -63,7 +67,7 @@ func isType(mode fs.FileMode, want corev1.HostPathType) bool {
 	case corev1.HostPathDirectory, corev1.HostPathDirectoryOrCreate:
 		return mode.IsDir()
 	case corev1.HostPathFile, corev1.HostPathFileOrCreate:
-		return mode.IsRegular()
+		return !mode.IsDir() // as kube has it
 	case corev1.HostPathSocket:
 		return mode&fs.ModeSocket != 0
 	case corev1.HostPathCharDev:

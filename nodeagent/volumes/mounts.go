@@ -3,55 +3,54 @@ package volumes
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"strconv"
 
-	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/skiff-project/skiff/nodeagent/env"
 	"github.com/skiff-project/skiff/nodeagent/runtime"
 )
 
-// Mounts returns what to mount into a container, whose variables subPathExpr may
-// refer to. Sub paths are made and opened now, so that what is mounted
-// is inside of the volume whatever its links say later.
-func (m *Manager) Mounts(pod *corev1.Pod, container *corev1.Container, variables []env.Var) ([]runtime.Mount, error) {
-	var result []runtime.Mount
+// Mounts returns what to bind into a container, in the order of its volumeMounts.
+// expand replaces references to variables of the container in subPathExpr and
+// leaves alone those that it does not know. Sub paths are made, resolved and
+// bound here, so that the container gets what is inside of the volume whatever
+// links say later.
+func (m *Manager) Mounts(pod *corev1.Pod, container *corev1.Container, expand func(string) string) ([]runtime.Mount, error) {
+	if _, err := m.PodDir(pod.UID); err != nil {
+		return nil, err
+	}
+	m.busy.LockKey(string(pod.UID))
+	defer m.unlock(pod.UID)
+	result := make([]runtime.Mount, 0, len(container.VolumeMounts))
 	for i := range container.VolumeMounts {
 		mount := &container.VolumeMounts[i]
 		volume := findVolume(pod, mount.Name)
 		if volume == nil {
 			return nil, fmt.Errorf("cannot find volume %q to mount into container %q", mount.Name, container.Name)
 		}
-		source := m.Dir(pod, volume)
-		sub, err := subPath(mount, variables)
+		source := m.dir(pod, volume)
+		sub, err := subPath(mount, expand)
 		if err != nil {
 			return nil, err
 		}
 		if sub != "" {
-			target := filepath.Join(m.PodDir(string(pod.UID)), "volume-subpaths", volume.Name, container.Name, strconv.Itoa(i))
-			if err := m.mountSubPath(source, sub, target); err != nil {
+			target := m.subPathDir(pod, volume.Name, container.Name, i)
+			if err := bindSubPath(source, sub, target); err != nil {
 				return nil, fmt.Errorf("failed to prepare subPath for volumeMount %q of container %q: %w", mount.Name, container.Name, err)
 			}
 			source = target
 		}
 		result = append(result, runtime.Mount{
 			HostPath: source, ContainerPath: containerPath(mount.MountPath),
-			ReadOnly:          mount.ReadOnly || readOnlyKind(volume),
-			RecursiveReadOnly: mount.RecursiveReadOnly != nil && *mount.RecursiveReadOnly == corev1.RecursiveReadOnlyEnabled,
+			// What the agent fills, containers may never write to.
+			ReadOnly:          mount.ReadOnly || payloadOf(volume) != nil,
+			RecursiveReadOnly: ptr.Deref(mount.RecursiveReadOnly, "") == corev1.RecursiveReadOnlyEnabled,
 			Propagation:       propagation(mount),
 		})
 	}
 	return result, nil
-}
-
-// readOnlyKind reports whether containers may never write into the volume: the
-// agent does.
-func readOnlyKind(volume *corev1.Volume) bool {
-	return volume.ConfigMap != nil || volume.Secret != nil || volume.DownwardAPI != nil || volume.Projected != nil
 }
 
 func findVolume(pod *corev1.Pod, name string) *corev1.Volume {
@@ -71,98 +70,46 @@ func containerPath(path string) string {
 }
 
 func propagation(mount *corev1.VolumeMount) corev1.MountPropagationMode {
-	if mount.MountPropagation == nil || *mount.MountPropagation == corev1.MountPropagationNone {
+	mode := ptr.Deref(mount.MountPropagation, corev1.MountPropagationNone)
+	if mode == corev1.MountPropagationNone {
 		return ""
 	}
-	return *mount.MountPropagation
+	return mode
 }
 
-// subPath returns the sub path with its variables, which must all exist.
-func subPath(mount *corev1.VolumeMount, variables []env.Var) (string, error) {
+// subPath returns the sub path of a mount, "" for none. Its variables must all exist.
+func subPath(mount *corev1.VolumeMount, expand func(string) string) (string, error) {
 	sub := mount.SubPath
 	if mount.SubPathExpr != "" {
-		missing := ""
-		lookup := env.Lookup(variables)
-		sub = env.Expand(mount.SubPathExpr, func(name string) (string, bool) {
-			value, ok := lookup(name)
-			if !ok {
-				missing = name
-			}
-			return value, ok
-		})
-		if missing != "" {
-			return "", fmt.Errorf("missing value for %q in subPathExpr %q", missing, mount.SubPathExpr)
+		var err error
+		if sub, err = expandAll(mount.SubPathExpr, expand); err != nil {
+			return "", err
 		}
 	}
-	if sub == "" {
+	switch {
+	case sub == "":
 		return "", nil
-	}
-	if filepath.IsAbs(sub) {
+	case filepath.IsAbs(sub):
 		return "", fmt.Errorf("error SubPath `%s` must not be an absolute path", sub)
-	}
-	if !filepath.IsLocal(sub) {
+	case !filepath.IsLocal(sub):
 		return "", fmt.Errorf("unable to provision SubPath `%s`: must not contain '..'", sub)
 	}
-	return sub, nil
+	return filepath.Clean(sub), nil
 }
 
-// mountSubPath makes what is at sub inside of the volume visible at target, a
-// directory if there is nothing yet.
-func (m *Manager) mountSubPath(volumeDir, sub, target string) error {
-	root, err := os.OpenRoot(volumeDir)
-	if err != nil {
-		return err
+// expandAll is like expand, but an unknown variable is an error.
+func expandAll(expr string, expand func(string) string) (string, error) {
+	if expand == nil {
+		return "", errors.New("subPathExpr without variables")
 	}
-	defer root.Close()
-	// Not to wait for the other side if it is a named pipe.
-	file, err := root.OpenFile(sub, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeSubPath(root, sub); err != nil {
-			return err
+	var missing error
+	result := env.Expand(expr, func(name string) (string, bool) {
+		reference := "$(" + name + ")"
+		value := expand(reference)
+		if value == reference && missing == nil {
+			missing = fmt.Errorf("missing value for %q", name)
 		}
-		file, err = root.OpenFile(sub, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	}
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if err := m.config.Mounter.Unmount(target); err != nil { // that of the last attempt
-		return fmt.Errorf("unmounting %s: %w", target, err)
-	}
-	if err := makeTarget(target, info.IsDir()); err != nil {
-		return err
-	}
-	return m.config.Mounter.MountFile(file, target)
-}
-
-// makeSubPath makes directories that look like the volume itself.
-func makeSubPath(root *os.Root, sub string) error {
-	info, err := root.Stat(".")
-	if err != nil {
-		return err
-	}
-	if err := root.MkdirAll(sub, 0o750); err != nil {
-		return err
-	}
-	// Chmod afterwards: the umask must not count. Only what was made here has
-	// the mode above, since it did not exist.
-	return root.Chmod(sub, info.Mode().Perm()|info.Mode()&fs.ModeSetgid)
-}
-
-func makeTarget(target string, dir bool) error {
-	if dir {
-		return os.MkdirAll(target, 0o750)
-	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(target, os.O_CREATE, 0o640)
-	if err != nil {
-		return err
-	}
-	return file.Close()
+		return value, true
+	})
+	return result, missing
 }

@@ -7,24 +7,25 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/ptr"
 )
 
-func fillSecret(ctx context.Context, m *Manager, pod *corev1.Pod, volume *corev1.Volume) (Payload, time.Time, error) {
+func fillSecret(ctx context.Context, m *Manager, pod *corev1.Pod, volume *corev1.Volume) (payload, time.Time, error) {
 	source := volume.Secret
-	payload := Payload{}
-	err := m.addSecret(ctx, payload, pod, source.SecretName, source.Items, modeOr(source.DefaultMode), isTrue(source.Optional))
-	return payload, time.Time{}, err
+	content := payload{}
+	err := m.addSecret(ctx, content, pod, source.SecretName, source.Items, ptr.Deref(source.DefaultMode, defaultMode), ptr.Deref(source.Optional, false))
+	return content, time.Time{}, err
 }
 
-func (m *Manager) addSecret(ctx context.Context, payload Payload, pod *corev1.Pod, name string, items []corev1.KeyToPath, mode int32, optional bool) error {
-	object, err := m.config.Sources.Secret(ctx, pod.Namespace, name)
+func (m *Manager) addSecret(ctx context.Context, content payload, pod *corev1.Pod, name string, items []corev1.KeyToPath, mode int32, optional bool) error {
+	object, err := m.config.Objects.Secret(ctx, pod.Namespace, name)
 	if err != nil {
 		if optional && apierrors.IsNotFound(err) {
 			return nil
 		}
 		return err
 	}
-	if missing := payload.addKeys(object.Data, items, mode, optional); missing != "" {
+	if missing := content.addKeys(object.Data, items, mode, optional); missing != "" {
 		return fmt.Errorf("references non-existent secret key: %s", missing)
 	}
 	return nil
