@@ -16,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/skiff-project/skiff/nodeagent/cgroups"
 	"github.com/skiff-project/skiff/nodeagent/runtime"
@@ -140,83 +139,6 @@ func TestHostNamespaces(t *testing.T) {
 	}
 	if !p.Sandbox.HostNetwork {
 		t.Error("the sandbox does not know that it has the host's network")
-	}
-}
-
-func TestSecurity(t *testing.T) {
-	p := runtimetest.NewPod(t, env(t))
-	config := p.Config("id", "id")
-	config.Security = runtime.SecurityContext{RunAsUser: ptr.To[int64](1000), RunAsGroup: ptr.To[int64](3000), SupplementalGroups: []int64{2000}}
-	if ended, log := p.RunToEnd(config); log != "1000 3000 [2000 3000]\n" && log != "1000 3000 [3000 2000]\n" && log != "1000 3000 [2000]\n" {
-		t.Errorf("user and groups: %q", log)
-	} else if ended.User != "1000:3000" {
-		t.Errorf("user: %q", ended.User)
-	}
-	config = p.Config("read-only", "write", "/data/file", "x")
-	config.Security.ReadOnlyRootFS = true
-	if ended, log := p.RunToEnd(config); ended.ExitCode != 1 || !strings.Contains(log, "read-only file system") {
-		t.Errorf("read-only root: %d %q", ended.ExitCode, log)
-	}
-	status := func(name string, security runtime.SecurityContext) map[string]string {
-		config := p.Config(name, "read", "/proc/self/status")
-		config.Security = security
-		_, log := p.RunToEnd(config)
-		fields := map[string]string{}
-		for _, line := range strings.Split(log, "\n") {
-			key, value, _ := strings.Cut(line, ":")
-			fields[key] = strings.TrimSpace(value)
-		}
-		return fields
-	}
-	// [sig-node] Security Context when creating containers with AllowPrivilegeEscalation
-	if got := status("no-new-privs", runtime.SecurityContext{NoNewPrivileges: true})["NoNewPrivs"]; got != "1" {
-		t.Errorf("NoNewPrivs: %q", got)
-	}
-	if got := status("unconfined", runtime.SecurityContext{})["Seccomp"]; got != "0" {
-		t.Errorf("seccomp by default: %q", got)
-	}
-	if got := status("seccomp", runtime.SecurityContext{Seccomp: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}})["Seccomp"]; got != "2" {
-		t.Errorf("seccomp RuntimeDefault: %q", got)
-	}
-	caps := status("one-cap", runtime.SecurityContext{DropCapabilities: []corev1.Capability{"ALL"}, AddCapabilities: []corev1.Capability{"NET_ADMIN"}})["CapEff"]
-	if caps != "0000000000001000" {
-		t.Errorf("capabilities: %q", caps)
-	}
-}
-
-// TestPrivileged runs where --privileged works and where the host's bounding set makes it fail.
-func TestPrivileged(t *testing.T) {
-	p := runtimetest.NewPod(t, env(t))
-	config := p.Config("app", "sleep")
-	config.Security.Privileged = true
-	config.Resources.OOMScoreAdj = -997
-	id := p.Start(config)
-	run := func(arguments ...string) string {
-		result, err := engine.ExecSync(t.Context(), id, append([]string{"/app"}, arguments...), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(result.Stdout) + string(result.Stderr)
-	}
-	own := readHostFacts().forEngine(engine.client.ClientVersion())
-	if got := capabilitiesOf([]byte(run("read", "/proc/self/status")), len(capabilityNames)-1); len(got.capabilities) != len(own.capabilities) {
-		t.Errorf("it has %d capabilities, the host %d", len(got.capabilities), len(own.capabilities))
-	}
-	current := strings.TrimSpace(run("read", "/proc/sys/vm/swappiness"))
-	if out := run("write", "/proc/sys/vm/swappiness", current); out != "" {
-		t.Errorf("/proc/sys is not writable: %s", out)
-	}
-	if out := run("write", "/sys/kernel/mm/ksm/sleep_millisecs", strings.TrimSpace(run("read", "/sys/kernel/mm/ksm/sleep_millisecs"))); strings.Contains(out, "read-only") {
-		t.Errorf("/sys is not writable: %s", out)
-	}
-	devices := hostDevices("/dev")
-	if len(devices) == 0 {
-		t.Fatal("the host has no devices")
-	}
-	for _, device := range devices {
-		if out := run("stat", device); !strings.HasPrefix(out, "D") {
-			t.Errorf("%s: %s", device, out)
-		}
 	}
 }
 
@@ -420,95 +342,5 @@ func TestImages(t *testing.T) {
 	}
 	if err := engine.RemoveImage(t.Context(), "skiff-test/no-such-image"); err != nil {
 		t.Errorf("removing nothing: %v", err)
-	}
-}
-
-// TestReconnect cuts the connection to the engine, as its restart does.
-func TestReconnect(t *testing.T) {
-	e := env(t)
-	socket := strings.TrimPrefix(engine.client.DaemonHost(), "unix://")
-	proxy := newProxy(t, socket)
-	through, err := New(Config{Host: "unix://" + proxy.path, Node: engine.node})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer through.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), runtimetest.Timeout)
-	defer cancel()
-	watch := through.Watch(ctx)
-	resync := func() {
-		t.Helper()
-		for event := range watch {
-			if event.Type == runtime.EventResync {
-				return
-			}
-		}
-		t.Fatal("no resync came")
-	}
-	resync()
-	proxy.stop()
-	if _, err := through.Info(ctx); err == nil {
-		t.Error("the engine answers though it is cut off")
-	}
-	proxy.start()
-	resync()
-	p := runtimetest.NewPod(t, e)
-	for event := range watch {
-		if event.PodUID == p.Ref.UID && event.Type == runtime.EventStarted && event.ContainerID == p.Sandbox.ID {
-			return
-		}
-	}
-	t.Error("no event after the new connection")
-}
-
-// proxy is a socket before the engine's that can be cut.
-type proxy struct {
-	t            *testing.T
-	path, target string
-	listener     net.Listener
-	connections  chan net.Conn
-}
-
-func newProxy(t *testing.T, target string) *proxy {
-	t.Helper()
-	p := &proxy{t: t, path: filepath.Join(t.TempDir(), "docker.sock"), target: target, connections: make(chan net.Conn, 100)}
-	p.start()
-	t.Cleanup(p.stop)
-	return p
-}
-
-func (p *proxy) start() {
-	listener, err := net.Listen("unix", p.path)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.listener = listener
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("unix", p.target)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			p.connections <- client
-			go func() { _, _ = io.Copy(server, client); server.Close() }()
-			go func() { _, _ = io.Copy(client, server); client.Close() }()
-		}
-	}()
-}
-
-func (p *proxy) stop() {
-	p.listener.Close()
-	for {
-		select {
-		case connection := <-p.connections:
-			connection.Close()
-		default:
-			return
-		}
 	}
 }
