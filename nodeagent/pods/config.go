@@ -76,7 +76,12 @@ func (s *starter) config(ctx context.Context, image runtime.Image) (runtime.Cont
 // mounts returns the container's volumes and the files that every container gets.
 func (s *starter) mounts(variables []env.Var) ([]runtime.Mount, error) {
 	spec := s.start.Spec
-	mounts, err := s.w.m.config.Volumes.Mounts(s.pod, spec, variables)
+	lookup := env.Lookup(variables)
+	mounts, err := s.w.m.config.Volumes.Mounts(s.pod, spec, func(text string) string { return env.Expand(text, lookup) })
+	if err != nil {
+		return nil, err
+	}
+	files, err := s.w.m.nameFiles(s.pod)
 	if err != nil {
 		return nil, err
 	}
@@ -84,22 +89,22 @@ func (s *starter) mounts(variables []env.Var) ([]runtime.Mount, error) {
 	for _, m := range mounts {
 		taken[path.Clean(m.ContainerPath)] = true
 	}
-	for target, source := range map[string]string{"/etc/hosts": s.w.hostsFile(), "/etc/resolv.conf": s.w.resolvFile()} {
-		if taken[target] {
+	for _, m := range []runtime.Mount{{HostPath: files.hosts, ContainerPath: "/etc/hosts"}, {HostPath: files.resolv, ContainerPath: "/etc/resolv.conf"}} {
+		if taken[m.ContainerPath] {
 			continue
 		}
-		if _, err := os.Stat(source); errors.Is(err, os.ErrNotExist) {
-			// Made by an earlier run of the agent for this sandbox, and lost since.
-			if err := s.w.writeNetworkFiles(s.pod, s.podIPs); err != nil {
+		if _, err := os.Stat(m.HostPath); errors.Is(err, os.ErrNotExist) {
+			// Made when the sandbox was, and lost since.
+			if err := s.w.m.writeNameFiles(s.pod, s.podIPs); err != nil {
 				return nil, err
 			}
 		}
-		mounts = append(mounts, runtime.Mount{HostPath: source, ContainerPath: target})
+		mounts = append(mounts, m)
 	}
 	if spec.TerminationMessagePath == "" {
 		return mounts, nil
 	}
-	file := filepath.Join(s.w.m.config.Volumes.PodDir(string(s.pod.UID)), "containers", spec.Name, strconv.Itoa(s.start.Attempt))
+	file := filepath.Join(filepath.Dir(files.hosts), "containers", spec.Name, strconv.Itoa(s.start.Attempt))
 	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 		return nil, fmt.Errorf("making the directory of the termination message: %w", err)
 	}

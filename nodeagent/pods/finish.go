@@ -137,7 +137,7 @@ func (w *worker) cleanup(ctx context.Context, remove bool) {
 			errs = append(errs, w.removeAll(ctx, pod, observed, detached))
 		}
 		if !cleaned {
-			errs = append(errs, w.m.config.Volumes.Teardown(string(w.uid)), w.m.config.Cgroups.RemovePod(ctx, string(w.uid)))
+			errs = append(errs, w.m.config.Volumes.Unmount(ctx, w.uid), w.m.config.Cgroups.RemovePod(ctx, string(w.uid)))
 		}
 		err := errors.Join(errs...)
 		return func() {

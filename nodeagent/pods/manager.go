@@ -15,7 +15,6 @@ import (
 
 	"github.com/skiff-project/skiff/nodeagent/cgroups"
 	"github.com/skiff-project/skiff/nodeagent/dns"
-	"github.com/skiff-project/skiff/nodeagent/env"
 	"github.com/skiff-project/skiff/nodeagent/handlers"
 	"github.com/skiff-project/skiff/nodeagent/images"
 	"github.com/skiff-project/skiff/nodeagent/network"
@@ -47,13 +46,15 @@ type Images interface {
 	Forget(podUID string, images ...string)
 }
 
-// Volumes makes and removes the volumes of pods.
+// Volumes makes, refreshes and removes the volumes of pods.
 type Volumes interface {
-	Setup(ctx context.Context, pod *corev1.Pod) (renewAt time.Time, err error)
-	Mounts(pod *corev1.Pod, container *corev1.Container, variables []env.Var) ([]runtime.Mount, error)
-	Teardown(uid string) error
-	PodDir(uid string) string
-	Pods() ([]string, error)
+	Mount(ctx context.Context, pod *corev1.Pod) error
+	Mounts(pod *corev1.Pod, container *corev1.Container, expand func(string) string) ([]runtime.Mount, error)
+	Unmount(ctx context.Context, uid types.UID) error
+	// PodDir is the directory of everything that belongs to a pod.
+	PodDir(uid types.UID) (string, error)
+	// Known returns the pods that have such a directory.
+	Known() ([]types.UID, error)
 }
 
 // Cgroups makes and removes the cgroups of pods.
@@ -123,6 +124,8 @@ type Config struct {
 	NodeMemory  int64
 	// ContainerLabels are put on every container and sandbox.
 	ContainerLabels map[string]string
+	// EngineChanged is called after the engine was restarted or reached again; may be nil.
+	EngineChanged func()
 }
 
 // The delays of restarts that kube's users know.
@@ -245,8 +248,8 @@ func (m *Manager) Wake(uid types.UID) {
 	}
 }
 
-// Refresh makes the worker of a pod bring its volumes up to date, and try again
-// what failed: an object it refers to has changed.
+// Refresh makes the worker of a pod try again what failed: an object that it
+// refers to has changed.
 func (m *Manager) Refresh(uid types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -290,6 +293,9 @@ func (m *Manager) Pod(name types.NamespacedName) (*corev1.Pod, bool) {
 func (m *Manager) engineEvent(ctx context.Context, event runtime.Event) {
 	if event.Type == runtime.EventResync {
 		m.adopt(ctx)
+		if m.config.EngineChanged != nil {
+			m.config.EngineChanged()
+		}
 		return
 	}
 	m.mu.Lock()
@@ -322,7 +328,7 @@ func (m *Manager) adopt(ctx context.Context) {
 
 // adoptDirectories makes workers for pods of which only volumes are left.
 func (m *Manager) adoptDirectories(ctx context.Context) {
-	uids, err := m.config.Volumes.Pods()
+	uids, err := m.config.Volumes.Known()
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Looking for leftover volumes")
 		return
@@ -330,6 +336,6 @@ func (m *Manager) adoptDirectories(ctx context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, uid := range uids {
-		m.worker(runtime.PodRef{UID: uid}).signal()
+		m.worker(runtime.PodRef{UID: string(uid)}).signal()
 	}
 }

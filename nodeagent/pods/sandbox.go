@@ -30,27 +30,21 @@ const (
 	networkWaitFor = 10 * time.Second
 )
 
-// syncVolumes makes the volumes, or refreshes them when an object has changed or a token grows old.
-func (w *worker) syncVolumes(ctx context.Context, _ flags) {
-	now := w.m.config.Clock.Now()
-	old := !w.renewAt.IsZero() && !now.Before(w.renewAt)
-	if w.volumesReady && !w.volumesStale && !old {
-		w.wakeBy(w.renewAt)
-		return
-	}
-	if w.tasks[volumesTask] != nil || !w.due(volumesTask) {
+// syncVolumes makes the volumes. Once they are there they refresh themselves, but
+// must be told of a pod that has changed.
+func (w *worker) syncVolumes(ctx context.Context) {
+	if w.volumesReady && !w.volumesStale || w.tasks[volumesTask] != nil || !w.due(volumesTask) {
 		return
 	}
 	w.volumesStale = false
 	pod := w.pod
 	w.spawn(ctx, volumesTask, func(ctx context.Context) func() {
-		renewAt, err := w.m.config.Volumes.Setup(ctx, pod)
-		return func() { w.volumesDone(ctx, renewAt, err) }
+		err := w.m.config.Volumes.Mount(ctx, pod)
+		return func() { w.volumesDone(ctx, err) }
 	})
 }
 
-func (w *worker) volumesDone(ctx context.Context, renewAt time.Time, err error) {
-	w.renewAt = renewAt
+func (w *worker) volumesDone(ctx context.Context, err error) {
 	if err == nil {
 		w.volumesReady = true
 		w.succeeded(volumesTask)
@@ -124,7 +118,7 @@ func (w *worker) makeSandbox(ctx context.Context, pod *corev1.Pod, attempt int) 
 		}
 		made.ips = texts(result.IPs)
 	}
-	if err := w.writeNetworkFiles(pod, made.ips); err != nil {
+	if err := w.m.writeNameFiles(pod, made.ips); err != nil {
 		return made, err
 	}
 	return made, nil
@@ -214,40 +208,46 @@ func texts(ips []netip.Addr) []string {
 	return result
 }
 
-// The pod's files of names, which all its containers have mounted.
-func (w *worker) hostsFile() string {
-	return filepath.Join(w.m.config.Volumes.PodDir(string(w.uid)), "etc-hosts")
-}
-func (w *worker) resolvFile() string {
-	return filepath.Join(w.m.config.Volumes.PodDir(string(w.uid)), "resolv.conf")
+// nameFiles are the pod's files of names, which all its containers have mounted.
+type nameFiles struct {
+	hosts, resolv string
 }
 
-// writeNetworkFiles writes /etc/hosts and /etc/resolv.conf of the pod.
-func (w *worker) writeNetworkFiles(pod *corev1.Pod, ips []string) error {
-	if err := os.MkdirAll(filepath.Dir(w.hostsFile()), 0o750); err != nil {
+func (m *Manager) nameFiles(pod *corev1.Pod) (nameFiles, error) {
+	dir, err := m.config.Volumes.PodDir(pod.UID)
+	return nameFiles{hosts: filepath.Join(dir, "etc-hosts"), resolv: filepath.Join(dir, "resolv.conf")}, err
+}
+
+// writeNameFiles writes /etc/hosts and /etc/resolv.conf of the pod.
+func (m *Manager) writeNameFiles(pod *corev1.Pod, ips []string) error {
+	files, err := m.nameFiles(pod)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(files.hosts), 0o750); err != nil {
 		return fmt.Errorf("making the pod's directory: %w", err)
 	}
 	hostHosts := ""
 	if pod.Spec.HostNetwork {
-		data, err := os.ReadFile(w.m.config.HostsFile)
+		data, err := os.ReadFile(m.config.HostsFile)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("reading the host's hosts file: %w", err)
 		}
 		hostHosts = string(data)
 	}
-	hosts := dns.HostsFile(pod, ips, w.m.config.DNS.Domain, hostHosts)
-	if err := os.WriteFile(w.hostsFile(), []byte(hosts), 0o644); err != nil {
+	hosts := dns.HostsFile(pod, ips, m.config.DNS.Domain, hostHosts)
+	if err := os.WriteFile(files.hosts, []byte(hosts), 0o644); err != nil {
 		return fmt.Errorf("writing the pod's hosts file: %w", err)
 	}
-	hostResolv, err := os.ReadFile(w.m.config.ResolvConf)
+	hostResolv, err := os.ReadFile(m.config.ResolvConf)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("reading the host's resolv.conf: %w", err)
 	}
-	resolv, problems := dns.ForPod(pod, dns.Parse(string(hostResolv)), w.m.config.DNS)
+	resolv, problems := dns.ForPod(pod, dns.Parse(string(hostResolv)), m.config.DNS)
 	for _, problem := range problems {
-		w.m.config.Recorder.Event(pod, corev1.EventTypeWarning, problem.Reason, problem.Message)
+		m.config.Recorder.Event(pod, corev1.EventTypeWarning, problem.Reason, problem.Message)
 	}
-	if err := os.WriteFile(w.resolvFile(), []byte(resolv.String()), 0o644); err != nil {
+	if err := os.WriteFile(files.resolv, []byte(resolv.String()), 0o644); err != nil {
 		return fmt.Errorf("writing the pod's resolv.conf: %w", err)
 	}
 	return nil

@@ -38,7 +38,7 @@ func (w *worker) sync(ctx context.Context) (gone bool) {
 	w.checkDeadline(now)
 	w.checkStop(now)
 	if w.pod != nil && !w.stopping {
-		w.syncVolumes(ctx, seen)
+		w.syncVolumes(ctx)
 	}
 	plan := Compute(w.input(now))
 	if plan.Ended && !w.ended {
@@ -65,7 +65,6 @@ func (w *worker) takeChanges() flags {
 		w.pod = w.wanted
 	}
 	if seen.objects {
-		w.volumesStale = true
 		clear(w.retryAt)
 	}
 	if seen.network {

@@ -60,8 +60,7 @@ type worker struct {
 	failures map[string]int       // in a row, by task
 
 	volumesReady bool
-	volumesStale bool
-	renewAt      time.Time
+	volumesStale bool   // they show the pod's own fields, which have changed
 	attached     string // the sandbox that is in the network
 	podIPs       []string
 	cgroup       string
