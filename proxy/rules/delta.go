@@ -1,6 +1,17 @@
 package rules
 
-import "bytes"
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// blockSize is how many chains go into one transaction. A change that fits is
+// applied as a whole. Bigger ones (the first sync of a big cluster) are cut up:
+// iptables-restore of the nft variant needs time that grows with the square of
+// the chains in a transaction, minutes at 10,000 Services.
+const blockSize = 200
 
 // TableDelta is what changes in one table. Chains to write are made or emptied
 // first; chains to delete go at the end, when nothing jumps to them any more.
@@ -35,21 +46,54 @@ func (d *Delta) Restore() []byte {
 	return b.Bytes()
 }
 
+// render writes one transaction, or several of which each leaves rules that work:
+// chains come before those that jump to them, so that packets take the old way
+// until the last one shows them the new.
 func (t *TableDelta) render(b *bytes.Buffer, table string) {
-	if t.empty() {
+	if len(t.Write)+len(t.Delete) <= blockSize {
+		renderBlock(b, table, t.Write, t.Delete)
 		return
 	}
-	b.WriteString("*" + table + "\n")
-	for _, c := range t.Write {
-		b.WriteString(":" + c.Name + " - [0:0]\n")
+	bottomUp := slices.SortedStableFunc(slices.Values(t.Write), func(a, b Chain) int { return cmp.Compare(level(a.Name), level(b.Name)) })
+	for block := range slices.Chunk(bottomUp, blockSize) {
+		renderBlock(b, table, block, nil)
 	}
-	for _, name := range t.Delete {
+	topDown := slices.SortedStableFunc(slices.Values(t.Delete), func(a, b string) int { return cmp.Compare(level(b), level(a)) })
+	for block := range slices.Chunk(topDown, blockSize) {
+		renderBlock(b, table, nil, block)
+	}
+}
+
+// level orders chains so that each jumps only to chains of lower levels.
+func level(chain string) int {
+	for i, prefix := range []string{chainMarkMasq, "KUBE-SEP-", "KUBE-SV", "KUBE-EXT-", "KUBE-FW-", chainNodePorts} {
+		if strings.HasPrefix(chain, prefix) {
+			return i
+		}
+	}
+	return 100
+}
+
+func renderBlock(b *bytes.Buffer, table string, write []Chain, remove []string) {
+	if len(write)+len(remove) == 0 {
+		return
+	}
+	names := make([]string, 0, len(write)+len(remove))
+	for _, c := range write {
+		names = append(names, c.Name)
+	}
+	names = append(names, remove...)
+	// Backwards, because iptables-restore keeps them in a sorted list and looks
+	// for the place of each from the front.
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(b, a) })
+	b.WriteString("*" + table + "\n")
+	for _, name := range names {
 		b.WriteString(":" + name + " - [0:0]\n")
 	}
-	for _, c := range t.Write {
+	for _, c := range write {
 		b.WriteString(c.Rules)
 	}
-	for _, name := range t.Delete {
+	for _, name := range remove {
 		b.WriteString("-X " + name + "\n")
 	}
 	b.WriteString("COMMIT\n")

@@ -415,6 +415,8 @@ func (k *fakeKernel) apply(t *testing.T, text []byte) {
 			name = table + "/" + fields[1]
 		}
 		switch line[0] {
+		case 'C':
+			k.check(t, table)
 		case '*':
 			table = strings.TrimSpace(line[1:])
 		case ':':
@@ -429,5 +431,57 @@ func (k *fakeKernel) apply(t *testing.T, text []byte) {
 				k.chains[name] += line
 			}
 		}
+	}
+}
+
+// check fails if a rule jumps to a chain that is not there: the kernel would
+// refuse the transaction.
+func (k *fakeKernel) check(t *testing.T, table string) {
+	t.Helper()
+	for chain, rules := range k.chains {
+		if !strings.HasPrefix(chain, table+"/") {
+			continue
+		}
+		for line := range strings.Lines(rules) {
+			_, target, jumps := strings.Cut(strings.TrimSpace(line), " -j ")
+			if !jumps || !strings.HasPrefix(target, "KUBE-") {
+				continue
+			}
+			if _, there := k.chains[table+"/"+target]; !there {
+				t.Fatalf("%s: %q jumps to a missing chain", chain, line)
+			}
+		}
+	}
+}
+
+// TestBlocks: a change too big for one transaction works at every step between.
+func TestBlocks(t *testing.T) {
+	tracker := many(400, 2)
+	tracker.SetService(service("front", "10.99.0.1", all(balancer, sourceRange)))
+	tracker.SetSlice(endpointSlice("front", "10.244.200.1@here", "10.244.200.2"))
+	g, err := NewGenerator(scenario{Family: corev1.IPv4Protocol}.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Update(tracker.Sync())
+	kernel := newFakeKernel()
+	first := g.Full(nil)
+	text := first.Restore()
+	if blocks := strings.Count(string(text), "COMMIT"); blocks < 5 {
+		t.Fatalf("only %d transactions", blocks)
+	}
+	kernel.apply(t, text)
+
+	// Nearly all of them go at once.
+	for i := range 390 {
+		tracker.DeleteService(types.NamespacedName{Namespace: "default", Name: fmt.Sprint("web-", i)})
+	}
+	delta := g.Update(tracker.Sync())
+	kernel.apply(t, delta.Restore())
+	fresh := newFakeKernel()
+	full := g.Full(nil)
+	fresh.apply(t, full.Restore())
+	if !maps.Equal(kernel.chains, fresh.chains) {
+		t.Errorf("%d chains after changes, want %d", len(kernel.chains), len(fresh.chains))
 	}
 }
