@@ -175,15 +175,19 @@ func (w *world) end() {
 	if err := pods.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](1)}, metav1.ListOptions{}); err != nil {
 		w.t.Error(err)
 	}
+	started := time.Now()
 	w.eventually("all pods are gone", func(ctx context.Context) (bool, error) {
 		list, err := pods.List(ctx, metav1.ListOptions{})
 		return err == nil && len(list.Items) == 0, err
 	})
+	w.t.Logf("pods gone after %v", time.Since(started))
 	w.eventually("no container is left", func(ctx context.Context) (bool, error) {
 		left, err := w.engine.ListPods(ctx)
 		return len(left) == 0, err
 	})
+	stopping := time.Now()
 	w.stop()
+	w.t.Logf("the agent stopped within %v", time.Since(stopping))
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), w.root) {
 		w.t.Errorf("mounts are left below %s (%v)", w.root, err)
 	}
