@@ -163,7 +163,7 @@ func needRoot(t *testing.T) {
 func newPod(volumes ...corev1.Volume) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "pod", Namespace: "ns", UID: "uid-1",
-			Labels: map[string]string{"app": "web", "tier": "a \"b\""}, Annotations: map[string]string{"note": "one\ntwo"}},
+			Labels: map[string]string{"app": "web", "tier": "front"}, Annotations: map[string]string{"note": "one\n\"two\""}},
 		Spec: corev1.PodSpec{
 			ServiceAccountName: "robot",
 			Containers:         []corev1.Container{{Name: "c"}},

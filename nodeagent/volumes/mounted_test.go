@@ -100,7 +100,7 @@ func TestDownwardAPI(t *testing.T) {
 	f.mustMount(t, pod)
 	dir := f.volume(pod, 0)
 	for path, want := range map[string]string{
-		"name": "pod", "ns": "ns", "uid": "uid-1", "labels": "app=\"web\"\ntier=\"a \\\"b\\\"\"", "annotations": `note="one\ntwo"`,
+		"name": "pod", "ns": "ns", "uid": "uid-1", "labels": "app=\"web\"\ntier=\"front\"", "annotations": `note="one\n\"two\""`,
 		"one/app": "web", "cpu": "1250", "memory": "64", "asked": "250",
 	} {
 		if got := read1(t, filepath.Join(dir, path)); got != want {
