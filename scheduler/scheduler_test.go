@@ -205,7 +205,7 @@ func TestWhatIsLeftAlone(t *testing.T) {
 	makePod(t, env, ns, "gated", "100m", func(p *corev1.Pod) { p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/wait"}} })
 	makePod(t, env, ns, "plain", "100m", nil)
 	until(t, env, ns, "plain", "explained", func(p *corev1.Pod) bool {
-		return unscheduled("0/1 nodes are available: 1 node(s) were unschedulable.")(p) || unscheduled("0/1 nodes are available: 1 node(s) had untolerated taint(s) {node.kubernetes.io/unschedulable: }.")(p)
+		return unscheduled("0/1 nodes are available: 1 node(s) were unschedulable.")(p) || unscheduled("0/1 nodes are available: 1 node(s) had untolerated taint(s).")(p)
 	})
 	patch(`{"spec":{"unschedulable":null}}`)
 	until(t, env, ns, "plain", "scheduled", on("cordoned"))

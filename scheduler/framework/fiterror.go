@@ -20,12 +20,14 @@ type FitError struct {
 	PreFilter *fwk.Status
 	// PostFilter is what preemption had to say, if it was asked.
 	PostFilter string
+
+	cutBy []string // plugins that left nodes out before the filters
 }
 
 // Plugins returns the names of those that rejected the pod; events that they
 // registered can help it.
 func (e *FitError) Plugins() sets.Set[string] {
-	names := sets.New[string]()
+	names := sets.New(e.cutBy...)
 	add := func(status *fwk.Status) {
 		if name := status.Plugin(); name != "" {
 			names.Insert(name)

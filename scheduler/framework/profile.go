@@ -149,6 +149,7 @@ func (p *Profile) Filter(ctx context.Context, state fwk.CycleState, pod *corev1.
 func (p *Profile) runPreFilter(ctx context.Context, state fwk.CycleState, pod *corev1.Pod, nodes []fwk.NodeInfo, fit *FitError) ([]fwk.NodeInfo, *fwk.Status) {
 	skip := sets.New[string]()
 	var left sets.Set[string] // nil: all
+	var cutBy []string        // the plugins that left nodes out
 	for _, plugin := range p.preFilter {
 		result, status := plugin.PreFilter(ctx, state, pod, nodes)
 		if status.IsSkip() {
@@ -166,17 +167,20 @@ func (p *Profile) runPreFilter(ctx context.Context, state fwk.CycleState, pod *c
 		} else {
 			left = left.Intersection(result.NodeNames)
 		}
+		cutBy = append(cutBy, plugin.Name())
 	}
 	state.SetSkipFilterPlugins(skip)
 	if left == nil {
 		return nodes, nil
 	}
+	fit.cutBy = cutBy
 	var candidates []fwk.NodeInfo
+	cut := fwk.NewStatus(fwk.UnschedulableAndUnresolvable, fmt.Sprintf("node(s) didn't satisfy plugin(s) %v", cutBy))
 	for _, node := range nodes {
 		if left.Has(node.Node().Name) {
 			candidates = append(candidates, node)
 		} else {
-			fit.Statuses[node.Node().Name] = fwk.NewStatus(fwk.UnschedulableAndUnresolvable, "node(s) didn't satisfy plugin(s) [PreFilter]")
+			fit.Statuses[node.Node().Name] = cut
 		}
 	}
 	return candidates, nil

@@ -5,7 +5,6 @@ package tainttoleration
 
 import (
 	"context"
-	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
@@ -17,6 +16,8 @@ import (
 
 // Name of the plugin in KubeSchedulerConfiguration.
 const Name = "TaintToleration"
+
+const reason = "node(s) had untolerated taint(s)"
 
 // Plugin implements the filter and the score.
 type Plugin struct{}
@@ -53,11 +54,10 @@ func Disliked(logger klog.Logger, pod *corev1.Pod, node *corev1.Node) int64 {
 
 // Filter implements framework.FilterPlugin.
 func (Plugin) Filter(ctx context.Context, _ fwk.CycleState, pod *corev1.Pod, node fwk.NodeInfo) *fwk.Status {
-	taint, found := Untolerated(klog.FromContext(ctx), pod, node.Node())
-	if !found {
+	if _, found := Untolerated(klog.FromContext(ctx), pod, node.Node()); !found {
 		return nil
 	}
-	return fwk.NewStatus(fwk.UnschedulableAndUnresolvable, fmt.Sprintf("node(s) had untolerated taint(s) {%s: %s}", taint.Key, taint.Value))
+	return fwk.NewStatus(fwk.UnschedulableAndUnresolvable, reason)
 }
 
 // Score implements framework.ScorePlugin; NormalizeScore turns the counts round.
