@@ -60,8 +60,7 @@ func testWebService(t *testing.T, c *cluster) {
 	c.kubectl(t, "wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
 
 	eventually(t, 30*time.Second, func() error {
-		out := c.try("exec", "client", "--", "sh", "-c",
-			fmt.Sprintf("for i in $(echo 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20); do wget -qO- -T 3 http://%s/hostname; done", clusterIP))
+		out := c.try("exec", "client", "--", "testapp", "get", "-n", "20", "http://"+clusterIP+"/hostname")
 		return wantBackends(strings.Fields(out.stdout), 3, out.text())
 	})
 	node := nodeAddress(t, c)

@@ -3,6 +3,7 @@
 //
 //	testapp serve [-port 8080] [-udp-port 8081] [-drain 2s]
 //	testapp crash [-after 1s] [-code 1]
+//	testapp get [-n 1] URL
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -24,7 +26,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		log.Fatal("usage: testapp serve|crash [flags]")
+		log.Fatal("usage: testapp serve|crash|get [flags]")
 	}
 	var err error
 	switch os.Args[1] {
@@ -32,8 +34,10 @@ func main() {
 		err = serve(os.Args[2:])
 	case "crash":
 		err = crash(os.Args[2:])
+	case "get":
+		err = get(os.Args[2:])
 	default:
-		err = fmt.Errorf("unknown command %q: want serve or crash", os.Args[1])
+		err = fmt.Errorf("unknown command %q: want serve, crash or get", os.Args[1])
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -50,6 +54,28 @@ func crash(args []string) error {
 	fmt.Printf("testapp: will exit with code %d\n", *code)
 	<-time.After(*after)
 	os.Exit(*code)
+	return nil
+}
+
+// get prints what a URL answers, each time over a new connection.
+func get(args []string) error {
+	flags := flag.NewFlagSet("get", flag.ExitOnError)
+	n := flags.Int("n", 1, "how many requests")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	client := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for range *n {
+		response, err := client.Get(flags.Arg(0))
+		if err != nil {
+			return fmt.Errorf("requesting: %w", err)
+		}
+		_, err = io.Copy(os.Stdout, response.Body)
+		_ = response.Body.Close()
+		if err != nil {
+			return fmt.Errorf("reading the answer: %w", err)
+		}
+	}
 	return nil
 }
 
