@@ -21,6 +21,10 @@ import (
 // address, a self-signed serving certificate and a service account signing key
 // where none is given.
 func (o *Options) Complete() error {
+	// Feature gates must have their final values before anything asks for them.
+	if err := o.Run.ComponentGlobalsRegistry.Set(); err != nil {
+		return fmt.Errorf("setting feature gates: %w", err)
+	}
 	if err := o.Run.DefaultAdvertiseAddress(o.SecureServing); err != nil {
 		return fmt.Errorf("finding an address to advertise: %w", err)
 	}

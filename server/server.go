@@ -111,14 +111,17 @@ func (b *builder) build(ctx context.Context) (*Server, error) {
 // Run serves until ctx ends, lets requests finish, and closes storage. It
 // returns nil after a clean shutdown.
 func (s *Server) Run(ctx context.Context) error {
-	defer s.backend.Close()
 	prepared := s.generic.PrepareRun()
 	go s.waitReady(ctx)
-	if err := prepared.RunWithContext(ctx); err != nil {
+	err := prepared.RunWithContext(ctx)
+	// Nothing may reach storage once it is closed: neither in-process clients that
+	// outlive the server nor its own informers, for which the library does not wait.
+	s.transport.SetHandler(nil)
+	s.informers.Shutdown()
+	s.backend.Close()
+	if err != nil {
 		return fmt.Errorf("running the API server: %w", err)
 	}
-	// The library does not wait for the informers that it started.
-	s.informers.Shutdown()
 	return nil
 }
 
