@@ -24,6 +24,7 @@ import (
 	"github.com/skiff-project/skiff/controllers/deployment"
 	"github.com/skiff-project/skiff/controllers/endpoints"
 	"github.com/skiff-project/skiff/controllers/endpointslice"
+	"github.com/skiff-project/skiff/controllers/endpointslicemirroring"
 	"github.com/skiff-project/skiff/controllers/garbagecollector"
 	"github.com/skiff-project/skiff/controllers/namespace"
 	"github.com/skiff-project/skiff/controllers/nodeipam"
@@ -108,6 +109,9 @@ var list = []entry{
 			Client: w.client(), Clientset: w.clientset, Nodes: corelisters.NewNodeLister(nodes),
 			Events: w.recorder("endpoint-slice-controller"), Workers: 5,
 		}).Register(w.mgr)
+	}},
+	{"endpointslice-mirroring-controller", func(w wiring) error {
+		return endpointslicemirroring.New(w.client(), 5).Register(w.mgr)
 	}},
 	{"namespace-controller", func(w wiring) error {
 		return namespace.New(namespace.Deps{

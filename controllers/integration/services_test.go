@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
@@ -25,7 +26,7 @@ func node(t *testing.T, env *testenv.Env, name string) *corev1.Node {
 	t.Cleanup(func() {
 		_ = env.Client.CoreV1().Nodes().Delete(context.Background(), name, metav1.DeleteOptions{})
 	})
-	n.Status.Conditions = []corev1.NodeCondition{{
+	ready := []corev1.NodeCondition{{
 		Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
 	}}
 	testkit.Eventually(t, func(ctx context.Context) error {
@@ -33,7 +34,7 @@ func node(t *testing.T, env *testenv.Env, name string) *corev1.Node {
 		if err != nil {
 			return err
 		}
-		fresh.Status.Conditions = n.Status.Conditions
+		fresh.Status.Conditions = ready
 		n, err = env.Client.CoreV1().Nodes().UpdateStatus(ctx, fresh, metav1.UpdateOptions{})
 		return err
 	})
@@ -129,4 +130,57 @@ func wantEndpoints(t *testing.T, env *testenv.Env, ns string, ready, notReady in
 		}
 		return nil
 	})
+}
+
+// Endpoints of a service without selector are the user's; slices mirror them.
+func TestCustomEndpointsAreMirrored(t *testing.T) {
+	env := start(t)
+	ns, ctx := env.Namespace(t), t.Context()
+	ports := []corev1.ServicePort{{Name: "sql", Protocol: corev1.ProtocolTCP, Port: 5432}}
+	if _, err := env.Client.CoreV1().Services(ns).Create(ctx, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "db"}, Spec: corev1.ServiceSpec{Ports: ports}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	write := func(ips ...string) {
+		t.Helper()
+		var addresses []corev1.EndpointAddress
+		for _, ip := range ips {
+			addresses = append(addresses, corev1.EndpointAddress{IP: ip})
+		}
+		wanted := &corev1.Endpoints{ //nolint:staticcheck // the deprecated API is the point
+			ObjectMeta: metav1.ObjectMeta{Name: "db"},
+			Subsets:    []corev1.EndpointSubset{{Addresses: addresses, Ports: []corev1.EndpointPort{{Name: "sql", Port: 5432, Protocol: corev1.ProtocolTCP}}}},
+		}
+		_, err := env.Client.CoreV1().Endpoints(ns).Create(ctx, wanted, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			_, err = env.Client.CoreV1().Endpoints(ns).Update(ctx, wanted, metav1.UpdateOptions{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(n int) {
+		t.Helper()
+		testkit.Eventually(t, func(ctx context.Context) error {
+			list, err := env.Client.DiscoveryV1().EndpointSlices(ns).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=db"})
+			if err != nil {
+				return err
+			}
+			got := 0
+			for _, slice := range list.Items {
+				got += len(slice.Endpoints)
+			}
+			if got != n {
+				return fmt.Errorf("%d mirrored endpoints, want %d", got, n)
+			}
+			return nil
+		})
+	}
+	write("192.0.2.1")
+	want(1)
+	write("192.0.2.1", "192.0.2.2")
+	want(2)
+	if err := env.Client.CoreV1().Services(ns).Delete(ctx, "db", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	want(0)
 }

@@ -89,7 +89,7 @@ func TestTaints(t *testing.T) {
 		{"recovered", node(corev1.ConditionTrue, user, taint(corev1.TaintNodeUnreachable, corev1.TaintEffectNoSchedule), taint(corev1.TaintNodeUnreachable, corev1.TaintEffectNoExecute)), Evict, []string{"dedicated:NoSchedule"}, true},
 		{"cordoned", cordoned, Evict, []string{"node.kubernetes.io/unschedulable:NoSchedule"}, true},
 		{"pressed", pressed, Evict, []string{"node.kubernetes.io/memory-pressure:NoSchedule", "node.kubernetes.io/disk-pressure:NoSchedule", "node.kubernetes.io/network-unavailable:NoSchedule", "node.kubernetes.io/pid-pressure:NoSchedule"}, true},
-		{"never reported", node(""), Evict, nil, false},
+		{"never reported", node(""), Evict, []string{"node.kubernetes.io/not-ready:NoSchedule"}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			taints, changed := Taints(test.node, test.eviction, now)

@@ -68,6 +68,10 @@ func wantedTaints(node *corev1.Node, eviction Eviction) []corev1.Taint {
 			out = append(out, corev1.Taint{Key: rule.key, Effect: corev1.TaintEffectNoSchedule})
 		}
 	}
+	if condition(node, corev1.NodeReady) == nil {
+		// It has only just registered; admission gave it this taint.
+		out = append(out, corev1.Taint{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule})
+	}
 	if node.Spec.Unschedulable {
 		out = append(out, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -56,7 +57,7 @@ func Eventually(t testing.TB, check func(ctx context.Context) error) {
 	var last error
 	err := wait.PollUntilContextTimeout(context.Background(), 20*time.Millisecond, Timeout, true, func(ctx context.Context) (bool, error) {
 		err := check(ctx)
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !apierrors.IsTimeout(err) {
 			last = err // and not that the time was up during a request
 		}
 		return err == nil, nil
