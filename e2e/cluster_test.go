@@ -5,7 +5,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
 )
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(klog.Background())
+	os.Exit(m.Run())
+}
 
 // TestCluster is the whole story; see the package comment.
 func TestCluster(t *testing.T) {
@@ -26,6 +34,8 @@ func TestCluster(t *testing.T) {
 			{"ReplicationController", testReplicationController},
 			{"WebService", testWebService},
 			{"RollingUpdate", testRollingUpdate},
+			{"FreshImage", testFreshImage},
+			{"Attach", testAttach},
 			{"Rollback", testRollback},
 			{"BadImage", testBadImage},
 			{"CrashLoop", testCrashLoop},

@@ -148,3 +148,28 @@ func testReplicationController(t *testing.T, c *cluster) {
 	c.kubectl(t, "scale", "rc", "redis-rc", "--replicas=0")
 	c.shows(t, time.Minute, "No resources found", "get", "pods", "-l", "app=redis-rc")
 }
+
+// testFreshImage runs an image that `docker build` has just made, with no step in
+// between.
+func testFreshImage(t *testing.T, c *cluster) {
+	const image = "skiff-e2e-fresh:1"
+	build := exec.CommandContext(t.Context(), "docker", "build", "-q", "-t", image, "-")
+	build.Stdin = strings.NewReader("FROM skiff-demo/testapp:v1\nENV TESTAPP_VERSION=fresh\n")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("docker build: %v: %s", err, out)
+	}
+	t.Cleanup(func() { _ = exec.Command("docker", "rmi", "-f", image).Run() })
+	c.kubectl(t, "run", "fresh", "--image="+image)
+	c.shows(t, 30*time.Second, "fresh serves on port 8080", "logs", "fresh")
+	c.kubectl(t, "delete", "pod", "fresh", "--grace-period=0", "--force")
+}
+
+// testAttach talks to the first process of a container, and runs a pod to its end
+// in the foreground.
+func testAttach(t *testing.T, c *cluster) {
+	out := c.stdin(t, "ahoy\n", "run", "parrot", "-i", "--rm", "--restart=Never", "--image=skiff-demo/testapp:v1", "--command", "--", "sh", "-c", "read line; echo heard $line")
+	assertContains(t, out, "heard ahoy")
+	if r := c.try("get", "pod", "parrot"); !strings.Contains(r.text(), "not found") {
+		t.Errorf("run --rm left the pod: %s", r.text())
+	}
+}
