@@ -72,7 +72,7 @@ func Compute(in Input) corev1.PodStatus {
 		s.Reason, s.Message = in.Failure.Reason, in.Failure.Message
 	}
 	if s.Phase == corev1.PodFailed || s.Phase == corev1.PodSucceeded {
-		terminate(&s)
+		terminate(&s, &in)
 	}
 	setConditions(&s, &in)
 	return s
@@ -112,7 +112,12 @@ func anyRunning(s *corev1.PodStatus) bool {
 }
 
 // terminate makes the containers' statuses those of a pod that is over.
-func terminate(s *corev1.PodStatus) {
+func terminate(s *corev1.PodStatus, in *Input) {
+	if in.Failure != nil && len(in.Observed.Containers)+len(in.Observed.Sandboxes)+len(in.Pod.Status.ContainerStatuses) == 0 {
+		// It was refused: it has no containers to speak of.
+		s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses = nil, nil, nil
+		return
+	}
 	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses} {
 		for i := range list {
 			c := &list[i]
@@ -125,7 +130,15 @@ func terminate(s *corev1.PodStatus) {
 			}
 		}
 	}
+	initialized := initializedCondition(in, s).Status == corev1.ConditionTrue
 	for i := range s.ContainerStatuses {
-		s.ContainerStatuses[i].Ready = false
+		c := &s.ContainerStatuses[i]
+		c.Ready = false
+		if initialized && c.State.Terminated == nil {
+			// Its turn had come, but it never ran.
+			c.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				Reason: reasonStatusUnknown, Message: messageStatusUnknown, ExitCode: exitCodeUnknown,
+			}}
+		}
 	}
 }
