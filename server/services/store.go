@@ -117,6 +117,9 @@ func transactionOf(ctx context.Context) *transaction {
 func (s *Store) finish(ctx context.Context, t *transaction, out runtime.Object, err error) {
 	var uses []claim
 	if err != nil {
+		if mayBeWritten(err) {
+			return // what turns out to be unused is found by Repair
+		}
 		uses = t.had // the object is as it was
 	} else if service, ok := out.(*corev1.Service); ok {
 		uses = s.claimsOf(service)
@@ -130,6 +133,15 @@ func (s *Store) finish(ctx context.Context, t *transaction, out runtime.Object, 
 			klog.FromContext(ctx).Error(err, "Cannot give back an address or port of a service, will be repaired", "item", c.item)
 		}
 	}
+}
+
+// mayBeWritten reports that the error leaves open whether etcd has the object.
+func mayBeWritten(err error) bool {
+	switch apierrors.ReasonForError(err) {
+	case metav1.StatusReasonUnknown, metav1.StatusReasonTimeout, metav1.StatusReasonServerTimeout:
+		return true
+	}
+	return false
 }
 
 func (s *Store) beginCreate(ctx context.Context, obj runtime.Object, options *metav1.CreateOptions) (genericregistry.FinishFunc, error) {

@@ -1,6 +1,7 @@
 package services_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/skiff-project/skiff/e2e/testenv"
@@ -36,11 +38,32 @@ func service(name string, change func(*corev1.ServiceSpec)) *corev1.Service {
 	return s
 }
 
+// servicesOf returns the services of a fresh namespace. They are deleted when the
+// test ends: nothing else would give back what they have.
+func servicesOf(t *testing.T) typedcorev1.ServiceInterface {
+	t.Helper()
+	env := testenv.Shared(t)
+	api := env.Client.CoreV1().Services(env.Namespace(t))
+	t.Cleanup(func() {
+		ctx := context.Background()
+		list, err := api.List(ctx, metav1.ListOptions{})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for _, s := range list.Items {
+			if err := api.Delete(ctx, s.Name, metav1.DeleteOptions{}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return api
+}
+
 func nodePort(spec *corev1.ServiceSpec) { spec.Type = corev1.ServiceTypeNodePort }
 
 func TestCreate(t *testing.T) {
-	env := testenv.Shared(t)
-	api := env.Client.CoreV1().Services(env.Namespace(t))
+	api := servicesOf(t)
 	got, err := api.Create(t.Context(), service("auto", nodePort), metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -84,8 +107,7 @@ func TestCreate(t *testing.T) {
 }
 
 func TestPortsOfSeveralProtocols(t *testing.T) {
-	env := testenv.Shared(t)
-	api := env.Client.CoreV1().Services(env.Namespace(t))
+	api := servicesOf(t)
 	got, err := api.Create(t.Context(), service("s", func(s *corev1.ServiceSpec) {
 		nodePort(s)
 		s.Ports = []corev1.ServicePort{
@@ -103,81 +125,96 @@ func TestPortsOfSeveralProtocols(t *testing.T) {
 	}
 }
 
-func TestWhatIsFreedCanBeTaken(t *testing.T) {
-	env := testenv.Shared(t)
-	api := env.Client.CoreV1().Services(env.Namespace(t))
-	take := func(name, ip string, port int32) (*corev1.Service, error) {
-		return api.Create(t.Context(), service(name, func(s *corev1.ServiceSpec) {
-			nodePort(s)
-			s.ClusterIP, s.Ports[0].NodePort = ip, port
-		}), metav1.CreateOptions{})
-	}
-	expectFree := func(ip string, port int32) {
-		t.Helper()
-		s, err := take("probe", ip, port)
-		if err != nil {
-			t.Errorf("%s:%d is not free: %v", ip, port, err)
-			return
-		}
-		if err := api.Delete(t.Context(), s.Name, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-	}
-	if _, err := take("s", "10.96.0.20", 30030); err != nil {
-		t.Fatal(err)
-	}
-	if err := api.Delete(t.Context(), "s", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	expectFree("10.96.0.20", 30030)
+// freedom lets a test see which addresses and ports are free. The tests choose
+// theirs in the lower bands, which automatic allocation leaves alone.
+type freedom struct {
+	t   *testing.T
+	api typedcorev1.ServiceInterface
+}
 
-	// A create that is refused takes nothing.
-	_, err := api.Create(t.Context(), service("s", func(s *corev1.ServiceSpec) {
+func newFreedom(t *testing.T) freedom {
+	return freedom{t, servicesOf(t)}
+}
+
+func (f freedom) take(name, ip string, port int32) (*corev1.Service, error) {
+	return f.api.Create(f.t.Context(), service(name, func(s *corev1.ServiceSpec) {
 		nodePort(s)
-		s.ClusterIP, s.Ports[0].NodePort, s.Ports[0].Port = "10.96.0.21", 30031, 70000
+		s.ClusterIP, s.Ports[0].NodePort = ip, port
+	}), metav1.CreateOptions{})
+}
+
+func (f freedom) expectFree(ip string, port int32) {
+	f.t.Helper()
+	s, err := f.take("probe", ip, port)
+	if err != nil {
+		f.t.Errorf("%s:%d is not free: %v", ip, port, err)
+		return
+	}
+	if err := f.api.Delete(f.t.Context(), s.Name, metav1.DeleteOptions{}); err != nil {
+		f.t.Error(err)
+	}
+}
+
+func TestDeleteGivesBack(t *testing.T) {
+	f := newFreedom(t)
+	if _, err := f.take("s", "10.96.0.2", 30001); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.api.Delete(t.Context(), "s", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.expectFree("10.96.0.2", 30001)
+}
+
+func TestRefusedCreatesAndDryRunsTakeNothing(t *testing.T) {
+	f := newFreedom(t)
+	_, err := f.api.Create(t.Context(), service("s", func(s *corev1.ServiceSpec) {
+		nodePort(s)
+		s.ClusterIP, s.Ports[0].NodePort, s.Ports[0].Port = "10.96.0.3", 30002, 70000
 	}), metav1.CreateOptions{})
 	if !apierrors.IsInvalid(err) {
 		t.Errorf("an invalid port: %v", err)
 	}
-	expectFree("10.96.0.21", 30031)
-	_, err = api.Create(t.Context(), service("s", func(s *corev1.ServiceSpec) {
+	f.expectFree("10.96.0.3", 30002)
+	_, err = f.api.Create(t.Context(), service("s", func(s *corev1.ServiceSpec) {
 		nodePort(s)
-		s.ClusterIP, s.Ports[0].NodePort = "10.96.0.21", 30031
+		s.ClusterIP, s.Ports[0].NodePort = "10.96.0.3", 30002
 	}), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		t.Errorf("a dry run: %v", err)
 	}
-	expectFree("10.96.0.21", 30031)
+	f.expectFree("10.96.0.3", 30002)
+}
 
-	// A change of type gives back what the new type has no use for.
-	s, err := take("s", "10.96.0.22", 30032)
+func TestChangesOfTypeGiveBack(t *testing.T) {
+	f := newFreedom(t)
+	s, err := f.take("s", "10.96.0.4", 30003)
 	if err != nil {
 		t.Fatal(err)
 	}
 	patch := func(body string) *corev1.Service {
 		t.Helper()
-		got, err := api.Patch(t.Context(), s.Name, types.MergePatchType, []byte(body), metav1.PatchOptions{})
+		got, err := f.api.Patch(t.Context(), s.Name, types.MergePatchType, []byte(body), metav1.PatchOptions{})
 		if err != nil {
 			t.Fatalf("%s: %v", body, err)
 		}
 		return got
 	}
-	if got := patch(`{"spec":{"type":"ClusterIP"}}`); got.Spec.Ports[0].NodePort != 0 || got.Spec.ClusterIP != "10.96.0.22" {
+	if got := patch(`{"spec":{"type":"ClusterIP"}}`); got.Spec.Ports[0].NodePort != 0 || got.Spec.ClusterIP != "10.96.0.4" {
 		t.Errorf("got %+v", got.Spec)
 	}
-	expectFree("10.96.0.23", 30032)
+	f.expectFree("10.96.0.5", 30003)
 	if got := patch(`{"spec":{"type":"ExternalName","externalName":"a.b"}}`); got.Spec.ClusterIP != "" {
 		t.Errorf("got %+v", got.Spec)
 	}
-	expectFree("10.96.0.22", 30032)
+	f.expectFree("10.96.0.4", 30003)
 	if got := patch(`{"spec":{"type":"NodePort","externalName":null}}`); got.Spec.ClusterIP == "" || got.Spec.Ports[0].NodePort == 0 {
 		t.Errorf("got %+v", got.Spec)
 	}
 }
 
 func TestUpdates(t *testing.T) {
-	env := testenv.Shared(t)
-	api := env.Client.CoreV1().Services(env.Namespace(t))
+	api := servicesOf(t)
 	created, err := api.Create(t.Context(), service("s", nodePort), metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -191,11 +228,11 @@ func TestUpdates(t *testing.T) {
 		t.Errorf("a replace: %+v, %v", got.Spec, err)
 	}
 	moved := got.DeepCopy()
-	moved.Spec.ClusterIP, moved.Spec.ClusterIPs = "10.96.0.30", []string{"10.96.0.30"}
+	moved.Spec.ClusterIP, moved.Spec.ClusterIPs = "10.96.0.12", []string{"10.96.0.12"}
 	if _, err := api.Update(t.Context(), moved, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "field is immutable") && !strings.Contains(err.Error(), "may not change once set") {
 		t.Errorf("another address: %v", err)
 	}
-	if _, err := api.Create(t.Context(), service("t", func(s *corev1.ServiceSpec) { s.ClusterIP = "10.96.0.30" }), metav1.CreateOptions{}); err != nil {
+	if _, err := api.Create(t.Context(), service("t", func(s *corev1.ServiceSpec) { s.ClusterIP = "10.96.0.12" }), metav1.CreateOptions{}); err != nil {
 		t.Errorf("the refused address stays taken: %v", err)
 	}
 	dual := got.DeepCopy()
@@ -211,8 +248,7 @@ func TestUpdates(t *testing.T) {
 }
 
 func TestConcurrentCreatesNeverShare(t *testing.T) {
-	env := testenv.Shared(t)
-	api := env.Client.CoreV1().Services(env.Namespace(t))
+	api := servicesOf(t)
 	const workers, each = 8, 5
 	var wg sync.WaitGroup
 	made := make(chan *corev1.Service, workers*each)
@@ -240,8 +276,7 @@ func TestConcurrentCreatesNeverShare(t *testing.T) {
 }
 
 func TestFullPortRange(t *testing.T) {
-	env := testenv.Shared(t)
-	api := env.Client.CoreV1().Services(env.Namespace(t))
+	api := servicesOf(t)
 	var err error
 	for i := range 41 {
 		if _, err = api.Create(t.Context(), service(fmt.Sprintf("s%d", i), nodePort), metav1.CreateOptions{}); err != nil {

@@ -52,12 +52,10 @@ func createPod(t *testing.T, env *testenv.Env, ns string, pod *corev1.Pod) *core
 	return created
 }
 
-func TestScale(t *testing.T) {
-	env := testenv.Shared(t)
-	ns := newNamespace(t, env)
+func createDeployment(t *testing.T, env *testenv.Env, ns string) {
+	t.Helper()
 	labels := map[string]string{"app": "web"}
-	api := env.Client.AppsV1().Deployments(ns)
-	_, err := api.Create(t.Context(), &appsv1.Deployment{
+	_, err := env.Client.AppsV1().Deployments(ns).Create(t.Context(), &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
 		Spec: appsv1.DeploymentSpec{
 			Replicas: ptr.To[int32](2),
@@ -71,6 +69,13 @@ func TestScale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestScale(t *testing.T) {
+	env := testenv.Shared(t)
+	ns := newNamespace(t, env)
+	createDeployment(t, env, ns)
+	api := env.Client.AppsV1().Deployments(ns)
 	scale, err := api.GetScale(t.Context(), "web", metav1.GetOptions{})
 	if err != nil || scale.Spec.Replicas != 2 || scale.Status.Selector != "app=web" {
 		t.Fatalf("got %+v, %v", scale, err)
