@@ -133,7 +133,7 @@ func (a *Agent) runPods(ctx context.Context, reporter *node.Node, recorder recor
 		if !listers.wait(ctx) {
 			return nil
 		}
-		if err := listers.feed(parts.pods); err != nil {
+		if err := listers.feed(ctx, parts.pods); err != nil {
 			return err
 		}
 		parts.pods.Run(ctx)

@@ -63,7 +63,7 @@ func (l *listers) wait(ctx context.Context) bool {
 }
 
 // feed tells the manager of all pods, and from then on of their changes.
-func (l *listers) feed(manager *pods.Manager) error {
+func (l *listers) feed(ctx context.Context, manager *pods.Manager) error {
 	registration, err := l.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(object any) { manager.SetPod(object.(*corev1.Pod)) },
 		UpdateFunc: func(before, after any) {
@@ -86,8 +86,8 @@ func (l *listers) feed(manager *pods.Manager) error {
 		return fmt.Errorf("watching this node's pods: %w", err)
 	}
 	// Pods that the manager does not know when it starts are gone for it.
-	if !cache.WaitForCacheSync(make(chan struct{}), registration.HasSynced) {
-		return fmt.Errorf("watching this node's pods: %w", context.Canceled)
+	if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+		return ctx.Err()
 	}
 	return nil
 }
