@@ -96,12 +96,7 @@ func (a *Agent) build(ctx context.Context, info runtime.Info, l *listers, record
 	if err != nil {
 		return nil, err
 	}
-	prober, err := probes.New(ctx, probes.Config{
-		Engine: a.engine, Clock: c.Clock, Changed: calls.wake,
-		Unhealthy: func(pod *corev1.Pod, container *corev1.Container, message string) {
-			recorder.Event(pods.ContainerRef(pod, container.Name), corev1.EventTypeWarning, "Unhealthy", message)
-		},
-	})
+	prober, err := a.newProber(ctx, calls, recorder)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +121,15 @@ func (a *Agent) build(ctx context.Context, info runtime.Info, l *listers, record
 		return nil, err
 	}
 	return &parts{pods: manager, volumes: volumeManager, writer: writer, server: server, objects: store}, nil
+}
+
+func (a *Agent) newProber(ctx context.Context, calls *late, recorder record.EventRecorder) (*probes.Manager, error) {
+	return probes.New(ctx, probes.Config{
+		Engine: a.engine, Clock: a.config.Clock, Changed: calls.wake,
+		Unhealthy: func(pod *corev1.Pod, container *corev1.Container, message string) {
+			recorder.Event(pods.ContainerRef(pod, container.Name), corev1.EventTypeWarning, "Unhealthy", message)
+		},
+	})
 }
 
 func (a *Agent) buildServer(info runtime.Info, manager *pods.Manager, cgroupManager *cgroups.Manager) (*httpapi.Server, error) {
