@@ -53,7 +53,8 @@ func (b budgets) Allow(ctx context.Context, pod *corev1.Pod, dryRun bool) error 
 }
 
 func (b budgets) matching(ctx context.Context, pod *corev1.Pod) ([]policyv1.PodDisruptionBudget, error) {
-	list, err := b.client.PolicyV1().PodDisruptionBudgets(pod.Namespace).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	// A read that may be old could refuse what has just been allowed.
+	list, err := b.client.PolicyV1().PodDisruptionBudgets(pod.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("listing disruption budgets: %w", err)
 	}
