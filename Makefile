@@ -73,12 +73,14 @@ bench: deps build images ## start-up, pod latency, memory and idle CPU, as a tab
 .PHONY: generate
 generate: ## write generated files anew
 	hack/update-openapi.sh
+	hack/update-project.sh
 
 .PHONY: verify
 verify: ## check import directions, formatting and that generated files are fresh
 	hack/verify-format.sh
 	hack/verify-imports.sh
 	hack/verify-openapi.sh
+	hack/verify-project.sh
 
 .PHONY: lint
 lint: ## go vet and staticcheck
