@@ -49,6 +49,8 @@ func TestCluster(t *testing.T) {
 			{"Watch", testWatch},
 			{"InvalidManifests", testInvalidManifests},
 			{"RBAC", testRBAC},
+			{"InCluster", testInCluster},
+			{"Debug", testDebug},
 			{"Informer", testInformer},
 			{"ControllerRuntime", testControllerRuntime},
 			{"UnroutedServiceAddress", testUnroutedServiceAddress},

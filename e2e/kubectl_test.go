@@ -161,3 +161,29 @@ func testRBAC(t *testing.T, c *cluster) {
 		t.Errorf("the token does not let its owner list pods: %s", pods.text())
 	}
 }
+
+// testInCluster asks the API server from within a pod, as operators do.
+//
+// Conformance: "ServiceAccounts should mount an API token into pods".
+func testInCluster(t *testing.T, c *cluster) {
+	c.kubectl(t, "create", "serviceaccount", "operator")
+	c.kubectl(t, "create", "role", "operator", "--verb=list", "--resource=pods")
+	c.kubectl(t, "create", "rolebinding", "operator", "--role=operator", "--serviceaccount="+c.namespace+":operator")
+	c.kubectl(t, "run", "operator", "--image=skiff-demo/testapp:v1", "--overrides", `{"spec":{"serviceAccountName":"operator"}}`)
+	c.kubectl(t, "wait", "--for=condition=Ready", "pod/operator", "--timeout=60s")
+	path := "/api/v1/namespaces/" + c.namespace
+	assertContains(t, c.kubectl(t, "exec", "operator", "--", "testapp", "api", path+"/pods"), "200 OK", `"kind":"PodList"`, `"name":"operator"`)
+	assertContains(t, c.kubectl(t, "exec", "operator", "--", "testapp", "api", path+"/secrets"), "403 Forbidden", "cannot list resource")
+}
+
+// testDebug adds an ephemeral container to a running pod.
+//
+// Conformance: "Ephemeral Containers will start an ephemeral container in an
+// existing pod".
+func testDebug(t *testing.T, c *cluster) {
+	c.kubectl(t, "run", "target", "--image=skiff-demo/testapp:v1")
+	c.kubectl(t, "wait", "--for=condition=Ready", "pod/target", "--timeout=60s")
+	c.kubectl(t, "debug", "target", "--image=skiff-demo/testapp:v2", "--container=debugger", "--", "sh", "-c", "testapp get http://127.0.0.1:8080/version")
+	c.shows(t, 30*time.Second, "v1", "logs", "target", "-c", "debugger")
+	assertContains(t, c.kubectl(t, "get", "pod", "target"), "1/1", "Running")
+}

@@ -39,7 +39,13 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-docker_answers() { curl -fsS --unix-socket /var/run/docker.sock http://docker/_ping >/dev/null 2>&1 || docker info >/dev/null 2>&1; }
+# Newer releases ship Docker's command line in a package of its own.
+if ! command -v docker >/dev/null; then
+  say "installing docker-cli"
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker-cli >/dev/null
+fi
+
+docker_answers() { docker info >/dev/null 2>&1; }
 
 start_docker() {
   if [ -d /run/systemd/system ]; then

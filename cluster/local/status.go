@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/skiff-project/skiff/cluster/allinone"
 	"github.com/skiff-project/skiff/cluster/layout"
 	"github.com/skiff-project/skiff/cluster/process"
 )
@@ -135,6 +136,7 @@ func (s Status) Print(out io.Writer, now time.Time) {
 	since := now.Sub(s.Process.StartedAt)
 	fmt.Fprintf(out, "skiff %s runs since %s (%s), process %d\n", s.Process.Version,
 		s.Process.StartedAt.Local().Format(time.DateTime), duration.HumanDuration(since), s.Process.PID)
+	fmt.Fprintf(out, "  parts    etcd, %s\n", strings.Join(allinone.Components, ", "))
 	fmt.Fprintf(out, "  server   %s\n", s.Process.Server)
 	fmt.Fprintf(out, "  memory   %d MiB RSS\n", s.Usage.RSS>>20)
 	fmt.Fprintf(out, "  cpu      %.1f%% of a core on average, %.1fs in all\n", 100*s.Usage.CPU.Seconds()/max(since.Seconds(), 1), s.Usage.CPU.Seconds())

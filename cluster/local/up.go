@@ -62,8 +62,11 @@ func Detached(ctx context.Context, dir layout.DataDir, executable string, args [
 	if err == nil && last.Done {
 		return child.Release()
 	}
-	if ctx.Err() != nil {
-		err = fmt.Errorf("the node did not become Ready in time; see: skiff logs nodeagent")
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = errors.New("the node did not become Ready in time; see: skiff logs nodeagent")
+	case ctx.Err() != nil:
+		err = errors.New("interrupted: the start was given up")
 	}
 	if stopErr := child.Signal(syscall.SIGTERM); stopErr != nil && !errors.Is(stopErr, os.ErrProcessDone) {
 		err = errors.Join(err, fmt.Errorf("stopping the failed process: %w", stopErr))

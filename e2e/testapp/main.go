@@ -4,6 +4,7 @@
 //	testapp serve [-port 8080] [-udp-port 8081] [-drain 2s]
 //	testapp crash [-after 1s] [-code 1]
 //	testapp get [-n 1] URL
+//	testapp api PATH
 package main
 
 import (
@@ -26,7 +27,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		log.Fatal("usage: testapp serve|crash|get [flags]")
+		log.Fatal("usage: testapp serve|crash|get|api [flags]")
 	}
 	var err error
 	switch os.Args[1] {
@@ -36,8 +37,10 @@ func main() {
 		err = crash(os.Args[2:])
 	case "get":
 		err = get(os.Args[2:])
+	case "api":
+		err = api(os.Args[2:])
 	default:
-		err = fmt.Errorf("unknown command %q: want serve, crash or get", os.Args[1])
+		err = fmt.Errorf("unknown command %q: want serve, crash, get or api", os.Args[1])
 	}
 	if err != nil {
 		log.Fatal(err)
