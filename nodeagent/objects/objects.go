@@ -61,7 +61,12 @@ type watch struct {
 	store  cache.Store
 	synced func() bool
 	cancel context.CancelFunc
+	// early has the versions that were read before the watch had begun.
+	early map[string]bool
 }
+
+// missing is the version of an object that does not exist.
+const missing = ""
 
 // New returns a Store that has nothing yet.
 func New(config Config) (*Store, error) {
@@ -119,14 +124,14 @@ func (s *Store) start(ref Ref) *watch {
 	if ref.Kind == Secrets {
 		example = &corev1.Secret{}
 	}
-	w := &watch{pods: map[types.UID]bool{}, cancel: cancel}
+	w := &watch{pods: map[types.UID]bool{}, early: map[string]bool{}, cancel: cancel}
 	tell := func() { s.tell(ref) }
 	var controller cache.Controller
 	w.store, controller = cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: cache.NewListWatchFromClient(s.client.CoreV1().RESTClient(), string(ref.Kind), ref.Namespace, selector),
 		ObjectType:    example,
 		Handler: cache.ResourceEventHandlerDetailedFuncs{
-			// What is there at first was read by Get already.
+			// Whether what is there at first is news is for settle to say.
 			AddFunc: func(_ any, initial bool) {
 				if !initial {
 					tell()
@@ -142,6 +147,11 @@ func (s *Store) start(ref Ref) *watch {
 	})
 	w.synced = controller.HasSynced
 	go controller.RunWithContext(ctx)
+	go func() {
+		if cache.WaitFor(ctx, "", controller.HasSyncedChecker()) {
+			s.settle(ref, w)
+		}
+	}()
 	return w
 }
 
@@ -184,21 +194,61 @@ func (s *Store) cached(ref Ref) (object any, known bool) {
 
 // ConfigMap returns a config map; it must not be changed.
 func (s *Store) ConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
-	if object, known := s.cached(Ref{ConfigMaps, namespace, name}); known && object != nil {
-		return object.(*corev1.ConfigMap), nil
-	}
-	// A missing object is asked for again: the pod may have been made right after it.
-	object, err := s.client.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
-	return object, plain(err, "configmap", name)
+	return read(ctx, s, Ref{ConfigMaps, namespace, name}, "configmap", s.client.CoreV1().ConfigMaps(namespace).Get)
 }
 
 // Secret returns a secret; it must not be changed.
 func (s *Store) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
-	if object, known := s.cached(Ref{Secrets, namespace, name}); known && object != nil {
-		return object.(*corev1.Secret), nil
+	return read(ctx, s, Ref{Secrets, namespace, name}, "secret", s.client.CoreV1().Secrets(namespace).Get)
+}
+
+// read returns the object as it is watched, and where that is not known, as get
+// returns it.
+func read[T metav1.Object](ctx context.Context, s *Store, ref Ref, kind string, get func(context.Context, string, metav1.GetOptions) (T, error)) (T, error) {
+	cached, known := s.cached(ref)
+	if object, ok := cached.(T); ok {
+		return object, nil
 	}
-	object, err := s.client.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
-	return object, plain(err, "secret", name)
+	// A missing object is asked for again: the pod may have been made right after it.
+	object, err := get(ctx, ref.Name, metav1.GetOptions{})
+	if !known {
+		switch {
+		case err == nil:
+			s.note(ref, object.GetResourceVersion())
+		case apierrors.IsNotFound(err):
+			s.note(ref, missing)
+		}
+	}
+	return object, plain(err, kind, ref.Name)
+}
+
+// note remembers a version that was read while the watch had not begun.
+func (s *Store) note(ref Ref, version string) {
+	s.mu.Lock()
+	w := s.watches[ref]
+	if w != nil {
+		w.early[version] = true
+	}
+	s.mu.Unlock()
+	if w != nil && w.synced() { // it has begun meanwhile
+		s.settle(ref, w)
+	}
+}
+
+// settle tells the pods if the watch began with another version than one that was
+// read before: the watch itself tells only of what comes later.
+func (s *Store) settle(ref Ref, w *watch) {
+	now := missing
+	if object, exists, err := w.store.GetByKey(ref.Namespace + "/" + ref.Name); err == nil && exists {
+		now = version(object)
+	}
+	s.mu.Lock()
+	changed := len(w.early) > 1 || len(w.early) == 1 && !w.early[now]
+	clear(w.early)
+	s.mu.Unlock()
+	if changed {
+		s.tell(ref)
+	}
 }
 
 // plain gives a missing object the text that users know: configmap "x" not found.

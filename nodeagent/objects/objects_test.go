@@ -2,6 +2,8 @@ package objects
 
 import (
 	"context"
+	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,7 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -162,5 +166,92 @@ func TestTokens(t *testing.T) {
 	tokens.Forget("u")
 	if len(tokens.tokens) != 0 {
 		t.Errorf("left: %v", tokens.tokens)
+	}
+}
+
+// held is a transport whose lists and watches wait until it is open.
+type held struct {
+	http.RoundTripper
+	open chan struct{}
+}
+
+func (h held) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Query().Has("fieldSelector") {
+		select {
+		case <-h.open:
+		case <-req.Context().Done():
+			return nil, req.Context().Err()
+		}
+	}
+	return h.RoundTripper.RoundTrip(req)
+}
+
+// TestChangesBeforeTheWatch: what changes between the first read and the begin
+// of the watch is told too; what does not, is not.
+func TestChangesBeforeTheWatch(t *testing.T) {
+	env := testenv.Shared(t)
+	ns := env.Namespace(t)
+	open := make(chan struct{})
+	config := rest.CopyConfig(env.Admin)
+	config.Wrap(func(transport http.RoundTripper) http.RoundTripper { return held{transport, open} })
+	slow, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := make(chan types.UID, 100)
+	store, err := New(Config{Client: slow, Changed: func(uid types.UID) { changed <- uid }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	secrets := env.Client.CoreV1().Secrets(ns)
+	write := func(name, value string) {
+		t.Helper()
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, StringData: map[string]string{"k": value}}
+		_, err := secrets.Create(t.Context(), secret, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			_, err = secrets.Update(t.Context(), secret, metav1.UpdateOptions{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := []string{"updated", "created", "deleted", "same", "absent"}
+	for _, name := range []string{"updated", "deleted", "same"} {
+		write(name, "1")
+	}
+	for _, name := range names {
+		store.Register(types.UID(name), []Ref{{Secrets, ns, name}})
+		if _, err := store.Secret(t.Context(), ns, name); err != nil && !apierrors.IsNotFound(err) {
+			t.Fatal(err)
+		}
+	}
+	write("updated", "2")
+	write("created", "1")
+	if err := secrets.Delete(t.Context(), "deleted", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case uid := <-changed:
+		t.Fatalf("%s is told of a change before a watch has begun", uid)
+	default:
+	}
+	close(open)
+	eventually(t, "all watches have begun", func() bool {
+		store.mu.Lock()
+		defer store.mu.Unlock()
+		return !slices.ContainsFunc(names, func(name string) bool { return len(store.watches[Ref{Secrets, ns, name}].early) > 0 })
+	})
+	told := map[types.UID]bool{}
+	for len(told) < 3 {
+		select {
+		case uid := <-changed:
+			told[uid] = true
+		case <-time.After(10 * time.Second):
+			t.Fatalf("told only %v", told)
+		}
+	}
+	if !told["updated"] || !told["created"] || !told["deleted"] || len(changed) > 0 {
+		t.Errorf("told: %v and %d more", told, len(changed))
 	}
 }
