@@ -59,7 +59,7 @@ func names(kind, plural string) resource.Names {
 // ValidateTokenReview returns what is wrong with a question about a token.
 func ValidateTokenReview(_ context.Context, r *authenticationv1.TokenReview) field.ErrorList {
 	if r.Spec.Token == "" {
-		return field.ErrorList{field.Required(rules.Spec.Child("token"), "")}
+		return field.ErrorList{field.Required(rules.Spec.Child("token"), "token is required for TokenReview in authentication")}
 	}
 	return nil
 }
@@ -71,14 +71,18 @@ func SetDefaultsTokenRequest(r *authenticationv1.TokenRequest) {
 
 // ValidateTokenRequest returns what is wrong with a request for a token.
 func ValidateTokenRequest(_ context.Context, r *authenticationv1.TokenRequest) field.ErrorList {
+	var errs field.ErrorList
 	at := rules.Spec.Child("expirationSeconds")
 	switch seconds := r.Spec.ExpirationSeconds; {
 	case seconds == nil:
-		return field.ErrorList{field.Required(at, "")}
+		errs = append(errs, field.Required(at, ""))
 	case *seconds < minTokenSeconds:
-		return field.ErrorList{field.Invalid(at, *seconds, "may not specify a duration less than 10 minutes")}
+		errs = append(errs, field.Invalid(at, *seconds, "may not specify a duration less than 10 minutes"))
 	case *seconds > maxTokenSeconds:
-		return field.ErrorList{field.Invalid(at, *seconds, "may not specify a duration larger than 2^32 seconds")}
+		errs = append(errs, field.Invalid(at, *seconds, "may not specify a duration larger than 2^32 seconds"))
 	}
-	return nil
+	if len(r.Spec.Attestations) > 0 {
+		errs = append(errs, field.Forbidden(rules.Spec.Child("attestations"), "may only be requested for tokens bound to a webhook configuration"))
+	}
+	return errs
 }

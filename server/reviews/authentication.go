@@ -8,7 +8,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -18,14 +17,7 @@ import (
 var errAudiences = errors.New("token audiences do not match the requested ones")
 
 // reviewToken answers TokenReview by authenticating a request made up for it.
-func reviewToken(ctx context.Context, cfg Config, obj runtime.Object) error {
-	review, ok := obj.(*authenticationv1.TokenReview)
-	if !ok {
-		return badKind(obj)
-	}
-	if review.Spec.Token == "" {
-		return apierrors.NewBadRequest("token is required for TokenReview in authentication")
-	}
+func reviewToken(ctx context.Context, cfg Config, review *authenticationv1.TokenReview) error {
 	fake, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
 	if err != nil {
 		return apierrors.NewInternalError(err)
@@ -56,20 +48,25 @@ func reviewToken(ctx context.Context, cfg Config, obj runtime.Object) error {
 }
 
 // reviewSelf answers SelfSubjectReview (kubectl auth whoami).
-func reviewSelf(ctx context.Context, _ Config, obj runtime.Object) error {
-	review, ok := obj.(*authenticationv1.SelfSubjectReview)
-	if !ok {
-		return badKind(obj)
-	}
-	who, ok := request.UserFrom(ctx)
-	if !ok {
-		return apierrors.NewBadRequest("no user present on request")
+func reviewSelf(ctx context.Context, _ Config, review *authenticationv1.SelfSubjectReview) error {
+	who, err := asker(ctx)
+	if err != nil {
+		return err
 	}
 	if review.CreationTimestamp.IsZero() {
 		review.CreationTimestamp = metav1.Now()
 	}
 	review.Status.UserInfo = userInfo(who)
 	return nil
+}
+
+// asker returns the user who sent the request.
+func asker(ctx context.Context) (user.Info, error) {
+	who, ok := request.UserFrom(ctx)
+	if !ok {
+		return nil, apierrors.NewBadRequest("no user present on request")
+	}
+	return who, nil
 }
 
 func userInfo(who user.Info) authenticationv1.UserInfo {

@@ -5,82 +5,39 @@ import (
 	"fmt"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/apiserver/pkg/endpoints/request"
 )
 
-func reviewAccess(ctx context.Context, cfg Config, obj runtime.Object) error {
-	review, ok := obj.(*authorizationv1.SubjectAccessReview)
-	if !ok {
-		return badKind(obj)
-	}
-	if errs := validateSpec(&review.Spec); len(errs) > 0 {
-		return invalid("SubjectAccessReview", errs)
-	}
+func reviewAccess(ctx context.Context, cfg Config, review *authorizationv1.SubjectAccessReview) error {
 	review.Status = decide(ctx, cfg, attributesOf(subjectOf(&review.Spec), review.Spec.ResourceAttributes, review.Spec.NonResourceAttributes))
 	return nil
 }
 
-func reviewLocalAccess(ctx context.Context, cfg Config, obj runtime.Object) error {
-	review, ok := obj.(*authorizationv1.LocalSubjectAccessReview)
-	if !ok {
-		return badKind(obj)
-	}
-	errs := validateSpec(&review.Spec)
-	if review.Spec.NonResourceAttributes != nil {
-		errs = append(errs, field.Invalid(field.NewPath("spec", "nonResourceAttributes"), review.Spec.NonResourceAttributes, "disallowed on this kind of request"))
-	}
-	if len(errs) > 0 {
-		return invalid("LocalSubjectAccessReview", errs)
-	}
-	namespace := request.NamespaceValue(ctx)
-	if r := review.Spec.ResourceAttributes; r != nil && r.Namespace != namespace {
-		return apierrors.NewBadRequest(fmt.Sprintf("spec.resourceAttributes.namespace must match namespace: %v", namespace))
-	}
+func reviewLocalAccess(ctx context.Context, cfg Config, review *authorizationv1.LocalSubjectAccessReview) error {
 	review.Status = decide(ctx, cfg, attributesOf(subjectOf(&review.Spec), review.Spec.ResourceAttributes, nil))
 	return nil
 }
 
-func reviewSelfAccess(ctx context.Context, cfg Config, obj runtime.Object) error {
-	review, ok := obj.(*authorizationv1.SelfSubjectAccessReview)
-	if !ok {
-		return badKind(obj)
-	}
-	who, ok := request.UserFrom(ctx)
-	if !ok {
-		return apierrors.NewBadRequest("no user present on request")
-	}
-	if errs := validateAttributes(review.Spec.ResourceAttributes, review.Spec.NonResourceAttributes); len(errs) > 0 {
-		return invalid("SelfSubjectAccessReview", errs)
+func reviewSelfAccess(ctx context.Context, cfg Config, review *authorizationv1.SelfSubjectAccessReview) error {
+	who, err := asker(ctx)
+	if err != nil {
+		return err
 	}
 	review.Status = decide(ctx, cfg, attributesOf(who, review.Spec.ResourceAttributes, review.Spec.NonResourceAttributes))
 	return nil
 }
 
-func reviewSelfRules(ctx context.Context, cfg Config, obj runtime.Object) error {
-	review, ok := obj.(*authorizationv1.SelfSubjectRulesReview)
-	if !ok {
-		return badKind(obj)
+func reviewSelfRules(ctx context.Context, cfg Config, review *authorizationv1.SelfSubjectRulesReview) error {
+	who, err := asker(ctx)
+	if err != nil {
+		return err
 	}
-	who, ok := request.UserFrom(ctx)
-	if !ok {
-		return apierrors.NewBadRequest("no user present on request")
-	}
-	namespace := review.Spec.Namespace
-	if namespace == "" {
-		return apierrors.NewBadRequest("no namespace on request")
-	}
-	resources, paths, incomplete, err := cfg.RuleResolver.RulesFor(ctx, who, namespace)
+	resources, paths, incomplete, err := cfg.RuleResolver.RulesFor(ctx, who, review.Spec.Namespace)
 	review.Status = authorizationv1.SubjectRulesReviewStatus{
 		ResourceRules:    []authorizationv1.ResourceRule{},
 		NonResourceRules: []authorizationv1.NonResourceRule{},
@@ -201,51 +158,4 @@ func labelRequirements(s *authorizationv1.LabelSelectorAttributes) (labels.Requi
 	}
 	requirements, _ := selector.Requirements()
 	return requirements, nil
-}
-
-func invalid(kind string, errs field.ErrorList) error {
-	return apierrors.NewInvalid(schema.GroupKind{Group: authorizationv1.GroupName, Kind: kind}, "", errs)
-}
-
-func validateSpec(spec *authorizationv1.SubjectAccessReviewSpec) field.ErrorList {
-	errs := validateAttributes(spec.ResourceAttributes, spec.NonResourceAttributes)
-	if spec.User == "" && len(spec.Groups) == 0 {
-		errs = append(errs, field.Invalid(field.NewPath("spec", "user"), spec.User, "at least one of user or group must be specified"))
-	}
-	return errs
-}
-
-func validateAttributes(r *authorizationv1.ResourceAttributes, n *authorizationv1.NonResourceAttributes) field.ErrorList {
-	path := field.NewPath("spec")
-	switch {
-	case r != nil && n != nil:
-		return field.ErrorList{field.Invalid(path.Child("nonResourceAttributes"), n, "cannot be specified in combination with resourceAttributes")}
-	case r == nil && n == nil:
-		return field.ErrorList{field.Invalid(path.Child("resourceAttributes"), r, "exactly one of nonResourceAttributes or resourceAttributes must be specified")}
-	case r == nil:
-		return nil
-	}
-	var errs field.ErrorList
-	path = path.Child("resourceAttributes")
-	if s := r.FieldSelector; s != nil {
-		errs = append(errs, oneOf(s.RawSelector, len(s.Requirements), path.Child("fieldSelector"))...)
-	}
-	if s := r.LabelSelector; s != nil {
-		errs = append(errs, oneOf(s.RawSelector, len(s.Requirements), path.Child("labelSelector"))...)
-		for i, requirement := range s.Requirements {
-			errs = append(errs, metav1validation.ValidateLabelSelectorRequirement(requirement, metav1validation.LabelSelectorValidationOptions{},
-				path.Child("labelSelector", "requirements").Index(i))...)
-		}
-	}
-	return errs
-}
-
-func oneOf(raw string, requirements int, path *field.Path) field.ErrorList {
-	switch {
-	case raw != "" && requirements > 0:
-		return field.ErrorList{field.Invalid(path.Child("rawSelector"), raw, "may not specified at the same time as requirements")}
-	case raw == "" && requirements == 0:
-		return field.ErrorList{field.Required(path.Child("requirements"), "when rawSelector is not specified")}
-	}
-	return nil
 }

@@ -38,7 +38,7 @@ func TestWhoAmI(t *testing.T) {
 func TestTokenReview(t *testing.T) {
 	env := testenv.Shared(t)
 	reviews := env.Client.AuthenticationV1().TokenReviews()
-	if _, err := reviews.Create(t.Context(), &authenticationv1.TokenReview{}, metav1.CreateOptions{}); !apierrors.IsBadRequest(err) {
+	if _, err := reviews.Create(t.Context(), &authenticationv1.TokenReview{}, metav1.CreateOptions{}); !apierrors.IsBadRequest(err) || err.Error() != "token is required for TokenReview in authentication" {
 		t.Errorf("without a token: %v", err)
 	}
 	got, err := reviews.Create(t.Context(), &authenticationv1.TokenReview{
@@ -93,8 +93,30 @@ func TestAccessReviews(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default"},
 		Spec:       authorizationv1.SubjectAccessReviewSpec{User: "ann", ResourceAttributes: elsewhere},
 	}, metav1.CreateOptions{})
-	if !apierrors.IsBadRequest(err) {
+	if !apierrors.IsInvalid(err) {
 		t.Errorf("a local review of another namespace: %v", err)
+	}
+}
+
+// Test that questions that break the rules of their kinds are refused, with the
+// codes of Kubernetes.
+func TestBadQuestions(t *testing.T) {
+	env := testenv.Shared(t)
+	api := env.Client.AuthorizationV1()
+	_, err := api.SelfSubjectRulesReviews().Create(t.Context(), &authorizationv1.SelfSubjectRulesReview{}, metav1.CreateOptions{})
+	if !apierrors.IsBadRequest(err) || err.Error() != "no namespace on request" {
+		t.Errorf("rules of no namespace: %v", err)
+	}
+	_, err = api.SelfSubjectAccessReviews().Create(t.Context(), &authorizationv1.SelfSubjectAccessReview{}, metav1.CreateOptions{})
+	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "exactly one of nonResourceAttributes or resourceAttributes must be specified") {
+		t.Errorf("may I do nothing: %v", err)
+	}
+	_, err = api.SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{
+		ObjectMeta: metav1.ObjectMeta{Name: "named"},
+		Spec:       authorizationv1.SubjectAccessReviewSpec{User: "ann", NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: "/", Verb: "get"}},
+	}, metav1.CreateOptions{})
+	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "metadata: Invalid value") {
+		t.Errorf("a question with a name: %v", err)
 	}
 }
 

@@ -26,23 +26,40 @@ type Config struct {
 	RuleResolver  authorizer.RuleResolver
 }
 
-// answer fills the status of a review.
-type answer func(ctx context.Context, cfg Config, review runtime.Object) error
+// kind is how one kind of review is answered.
+type kind struct {
+	// answer fills the status of a review that the row's rules let pass.
+	answer func(ctx context.Context, cfg Config, review runtime.Object) error
+	// badRequest: a question that breaks the rules is answered with 400 and the
+	// bare reason instead of 422, as Kubernetes does for this kind.
+	badRequest bool
+}
 
-var answers = map[schema.GroupKind]answer{
-	{Group: authenticationv1.GroupName, Kind: "TokenReview"}:             reviewToken,
-	{Group: authenticationv1.GroupName, Kind: "SelfSubjectReview"}:       reviewSelf,
-	{Group: authorizationv1.GroupName, Kind: "SubjectAccessReview"}:      reviewAccess,
-	{Group: authorizationv1.GroupName, Kind: "LocalSubjectAccessReview"}: reviewLocalAccess,
-	{Group: authorizationv1.GroupName, Kind: "SelfSubjectAccessReview"}:  reviewSelfAccess,
-	{Group: authorizationv1.GroupName, Kind: "SelfSubjectRulesReview"}:   reviewSelfRules,
+var kinds = map[schema.GroupKind]kind{
+	{Group: authenticationv1.GroupName, Kind: "TokenReview"}:             {answer: typed(reviewToken), badRequest: true},
+	{Group: authenticationv1.GroupName, Kind: "SelfSubjectReview"}:       {answer: typed(reviewSelf)},
+	{Group: authorizationv1.GroupName, Kind: "SubjectAccessReview"}:      {answer: typed(reviewAccess)},
+	{Group: authorizationv1.GroupName, Kind: "LocalSubjectAccessReview"}: {answer: typed(reviewLocalAccess)},
+	{Group: authorizationv1.GroupName, Kind: "SelfSubjectAccessReview"}:  {answer: typed(reviewSelfAccess)},
+	{Group: authorizationv1.GroupName, Kind: "SelfSubjectRulesReview"}:   {answer: typed(reviewSelfRules), badRequest: true},
+}
+
+// typed lets the answer to reviews of type T take any object.
+func typed[T any, PT resource.Object[T]](answer func(ctx context.Context, cfg Config, review PT) error) func(context.Context, Config, runtime.Object) error {
+	return func(ctx context.Context, cfg Config, obj runtime.Object) error {
+		review, ok := obj.(PT)
+		if !ok {
+			return apierrors.NewBadRequest(fmt.Sprintf("unexpected kind of review: %T", obj))
+		}
+		return answer(ctx, cfg, review)
+	}
 }
 
 // storage serves one kind of review.
 type storage struct {
-	cfg    Config
-	row    resource.Resource
-	answer answer
+	cfg  Config
+	row  resource.Resource
+	kind kind
 }
 
 var (
@@ -56,11 +73,11 @@ func New(cfg Config, row resource.Resource) (rest.Storage, error) {
 	if cfg.Authenticator == nil || cfg.Authorizer == nil || cfg.RuleResolver == nil {
 		return nil, errors.New("reviews need an authenticator, an authorizer and a rule resolver")
 	}
-	a, ok := answers[row.Kind.GroupKind()]
+	k, ok := kinds[row.Kind.GroupKind()]
 	if !ok {
 		return nil, fmt.Errorf("nothing answers a %s", row.Kind.GroupKind())
 	}
-	return &storage{cfg: cfg, row: row, answer: a}, nil
+	return &storage{cfg: cfg, row: row, kind: k}, nil
 }
 
 func (s *storage) New() runtime.Object     { return s.row.New() }
@@ -71,17 +88,31 @@ func (s *storage) GetSingularName() string { return s.row.Singular }
 // Create implements rest.Creater: it returns the question with its answer.
 func (s *storage) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
 	review := obj.DeepCopyObject()
+	if err := s.check(ctx, review); err != nil {
+		return nil, err
+	}
 	if validate != nil {
 		if err := validate(ctx, obj.DeepCopyObject()); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.answer(ctx, s.cfg, review); err != nil {
+	if err := s.kind.answer(ctx, s.cfg, review); err != nil {
 		return nil, err
 	}
 	return review, nil
 }
 
-func badKind(obj runtime.Object) error {
-	return apierrors.NewBadRequest(fmt.Sprintf("unexpected kind of review: %T", obj))
+// check refuses a question that breaks the rules of its row.
+func (s *storage) check(ctx context.Context, review runtime.Object) error {
+	if s.row.Validate == nil {
+		return nil
+	}
+	errs := s.row.Validate(ctx, review)
+	switch {
+	case len(errs) == 0:
+		return nil
+	case s.kind.badRequest:
+		return apierrors.NewBadRequest(errs[0].Detail)
+	}
+	return apierrors.NewInvalid(s.row.Kind.GroupKind(), "", errs)
 }

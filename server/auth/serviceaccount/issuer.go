@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
@@ -20,14 +19,11 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
+
+	"github.com/skiff-project/skiff/apis/authentication"
 )
 
 const (
-	defaultExpirationSeconds = 60 * 60
-	minExpirationSeconds     = 10 * 60
-	maxExpirationSeconds     = 1 << 32
-
 	// podTokenSeconds is the odd lifetime that the ServiceAccount admission plugin
 	// asks for in the volumes that it injects. It marks tokens for clients that
 	// may not know how to reload them.
@@ -77,7 +73,7 @@ func (i *Issuer) Issue(ctx context.Context, namespace, name string, request *aut
 	}
 	// The answer must not promise more than the token, so the time is taken first.
 	now := i.clock.Now()
-	if errs := ValidateTokenRequest(out); len(errs) > 0 {
+	if errs := authentication.ValidateTokenRequest(ctx, out); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(authenticationv1.SchemeGroupVersion.WithKind("TokenRequest").GroupKind(), "", errs)
 	}
 	if validate != nil {
@@ -121,25 +117,8 @@ func (i *Issuer) complete(request *authenticationv1.TokenRequest, account *corev
 	if len(request.Spec.Audiences) == 0 {
 		request.Spec.Audiences = slices.Clone([]string(i.config.APIAudiences))
 	}
-	if request.Spec.ExpirationSeconds == nil {
-		request.Spec.ExpirationSeconds = ptr.To[int64](defaultExpirationSeconds)
-	}
+	authentication.SetDefaultsTokenRequest(request)
 	return nil
-}
-
-// ValidateTokenRequest returns what is wrong with a request by itself.
-func ValidateTokenRequest(request *authenticationv1.TokenRequest) field.ErrorList {
-	var errs field.ErrorList
-	path := field.NewPath("spec", "expirationSeconds")
-	if seconds := ptr.Deref(request.Spec.ExpirationSeconds, defaultExpirationSeconds); seconds < minExpirationSeconds {
-		errs = append(errs, field.Invalid(path, seconds, "may not specify a duration less than 10 minutes"))
-	} else if seconds > maxExpirationSeconds {
-		errs = append(errs, field.Invalid(path, seconds, "may not specify a duration larger than 2^32 seconds"))
-	}
-	if len(request.Spec.Attestations) > 0 {
-		errs = append(errs, field.Forbidden(field.NewPath("spec", "attestations"), "may only be requested for tokens bound to a webhook configuration"))
-	}
-	return errs
 }
 
 // bind looks up the object that the token shall be bound to.
