@@ -11,13 +11,14 @@ import (
 func nodeResource() resource.Resource {
 	return resource.Define[corev1.Node, corev1.NodeList](resource.Definition[corev1.Node]{
 		Names: resource.Names{
-			Kind:          corev1.SchemeGroupVersion.WithKind("Node"),
-			Plural:        "nodes",
-			ShortNames:    []string{"no"},
-			ClusterScoped: true,
-			NoGeneration:  true,
-			Subresources:  []string{"proxy"},
-			KeyPrefix:     "minions",
+			Kind:               corev1.SchemeGroupVersion.WithKind("Node"),
+			Plural:             "nodes",
+			ShortNames:         []string{"no"},
+			ClusterScoped:      true,
+			KeepStatusOnCreate: true,
+			NoGeneration:       true,
+			Subresources:       []string{"proxy"},
+			KeyPrefix:          "minions",
 		},
 		Validate:             ValidateNode,
 		ValidateUpdate:       ValidateNodeUpdate,

@@ -95,6 +95,10 @@ type Names struct {
 	ClusterScoped bool
 	// NoStatus: the kind has no /status subresource even if it has a Status field.
 	NoStatus bool
+	// KeepStatusOnCreate: a new object keeps the status that it comes with, as
+	// nodes do, whose agents register themselves with it. Updates of the main
+	// resource still leave the status alone.
+	KeepStatusOnCreate bool
 	// NoGeneration: metadata.generation stays 0 (kinds that never had it).
 	NoGeneration bool
 	// CreateOnUpdate: PUT of an object that does not exist creates it.
@@ -108,7 +112,7 @@ type Names struct {
 	Verbs []string
 	// KeyPrefix is the etcd folder below /registry where upstream's differs from
 	// the plural ("minions" for nodes, "services/specs" for services); empty: the
-	// plural, preceded by the group for groups outside the old core ones.
+	// plural alone, whatever the group, as upstream stores its own kinds.
 	KeyPrefix string
 	// DefaultGC is what an unset propagationPolicy means; empty: Background.
 	DefaultGC metav1.DeletionPropagation

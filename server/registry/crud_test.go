@@ -1,9 +1,11 @@
 package registry_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,6 +87,32 @@ func TestSpecAndStatusAreApart(t *testing.T) {
 	}
 	if updated.Generation != 2 {
 		t.Errorf("a change of labels made generation %d", updated.Generation)
+	}
+}
+
+// Test that a node comes with the status that its agent registers it with, and
+// that only /status changes it from then on.
+func TestNodesKeepTheStatusTheyRegisterWith(t *testing.T) {
+	env := testenv.Shared(t)
+	api := env.Client.CoreV1().Nodes()
+	address := []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}}
+	node, err := api.Create(t.Context(), &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "registered"}, Status: corev1.NodeStatus{Addresses: address},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = api.Delete(context.Background(), node.Name, metav1.DeleteOptions{}) })
+	if !slices.Equal(node.Status.Addresses, address) {
+		t.Errorf("a new node has status %+v", node.Status)
+	}
+	node.Status.Addresses = nil
+	node.Spec.Unschedulable = true
+	if node, err = api.Update(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if !node.Spec.Unschedulable || !slices.Equal(node.Status.Addresses, address) {
+		t.Errorf("after an update: %+v, %+v", node.Spec, node.Status)
 	}
 }
 

@@ -64,7 +64,7 @@ func (s *strategy) AllowUnconditionalUpdate(context.Context) bool {
 func (s *strategy) Canonicalize(runtime.Object) {}
 
 func (s *strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
-	if s.hasStatus() {
+	if s.hasStatus() && !s.row.KeepStatusOnCreate {
 		fieldOf(obj, s.fields.status).SetZero()
 	}
 	accessor := accessorOf(obj)
