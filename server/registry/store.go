@@ -105,22 +105,23 @@ func predicate(attrs storage.AttrFunc, indexed []string) func(labels.Selector, f
 	}
 }
 
-// StatusStore is the storage of a /status subresource.
-type StatusStore struct{ store *genericregistry.Store }
+// PartStore is the storage of a subresource that gets and updates the objects of
+// a store by rules of its own, such as /status.
+type PartStore struct{ store *genericregistry.Store }
 
 var (
-	_ rest.Patcher             = &StatusStore{}
-	_ rest.ResetFieldsStrategy = &StatusStore{}
-	_ rest.TableConvertor      = &StatusStore{}
+	_ rest.Patcher             = &PartStore{}
+	_ rest.ResetFieldsStrategy = &PartStore{}
+	_ rest.TableConvertor      = &PartStore{}
 )
 
 // Status returns the storage of the row's /status, nil if it has none.
-func (s *Store) Status() *StatusStore {
+func (s *Store) Status() *PartStore {
 	main := newStrategy(s.row)
 	if !main.hasStatus() {
 		return nil
 	}
-	return &StatusStore{s.WithUpdateStrategy(statusStrategy{main})}
+	return s.Part(statusStrategy{main})
 }
 
 // MainStrategy returns the rules of updates of the main resource.
@@ -131,41 +132,40 @@ func (s *Store) StatusStrategy() rest.UpdateResetFieldsStrategy {
 	return statusStrategy{newStrategy(s.row)}
 }
 
-// WithUpdateStrategy returns a store of the same objects that only gets and
-// updates them, with rules of its own: the base of a subresource.
-func (s *Store) WithUpdateStrategy(update rest.UpdateResetFieldsStrategy) *genericregistry.Store {
+// Part returns the storage of a subresource that updates by the given rules.
+func (s *Store) Part(update rest.UpdateResetFieldsStrategy) *PartStore {
 	store := *s.Store
 	store.CreateStrategy = nil
 	store.DeleteStrategy = nil
 	store.UpdateStrategy = update
 	store.ResetFieldsStrategy = update
 	store.BeginUpdate, store.AfterUpdate = nil, nil
-	return &store
+	return &PartStore{&store}
 }
 
 // New implements rest.Storage.
-func (r *StatusStore) New() runtime.Object { return r.store.New() }
+func (p *PartStore) New() runtime.Object { return p.store.New() }
 
 // Destroy does nothing: the etcd store belongs to the main storage.
-func (r *StatusStore) Destroy() {}
+func (p *PartStore) Destroy() {}
 
 // Get implements rest.Getter.
-func (r *StatusStore) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
-	return r.store.Get(ctx, name, options)
+func (p *PartStore) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	return p.store.Get(ctx, name, options)
 }
 
-// Update implements rest.Updater. A status never creates its object.
-func (r *StatusStore) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc,
+// Update implements rest.Updater. A part never creates its object.
+func (p *PartStore) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc,
 	updateValidation rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	return r.store.Update(ctx, name, info, createValidation, updateValidation, false, options)
+	return p.store.Update(ctx, name, info, createValidation, updateValidation, false, options)
 }
 
 // GetResetFields implements rest.ResetFieldsStrategy.
-func (r *StatusStore) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return r.store.GetResetFields()
+func (p *PartStore) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return p.store.GetResetFields()
 }
 
 // ConvertToTable implements rest.TableConvertor.
-func (r *StatusStore) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {
-	return r.store.ConvertToTable(ctx, obj, options)
+func (p *PartStore) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {
+	return p.store.ConvertToTable(ctx, obj, options)
 }

@@ -9,12 +9,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
 	storeerr "k8s.io/apiserver/pkg/storage/errors"
 	"k8s.io/apiserver/pkg/util/dryrun"
 
+	"github.com/skiff-project/skiff/apis/core"
 	podhelper "github.com/skiff-project/skiff/apis/helpers/pod"
 	"github.com/skiff-project/skiff/server/registry"
 )
@@ -46,7 +46,7 @@ func (b *bindingStorage) Create(ctx context.Context, name string, obj runtime.Ob
 	if name != binding.Name {
 		return nil, apierrors.NewBadRequest("name in URL does not match name in Binding object")
 	}
-	if errs := validateBinding(binding); len(errs) > 0 {
+	if errs := core.ValidatePodBinding(binding); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Binding").GroupKind(), name, errs)
 	}
 	if validate != nil {
@@ -58,17 +58,6 @@ func (b *bindingStorage) Create(ctx context.Context, name string, obj runtime.Ob
 		return nil, err
 	}
 	return &metav1.Status{Status: metav1.StatusSuccess}, nil
-}
-
-func validateBinding(binding *corev1.Binding) field.ErrorList {
-	var errs field.ErrorList
-	if kind := binding.Target.Kind; kind != "" && kind != "Node" {
-		errs = append(errs, field.NotSupported(field.NewPath("target", "kind"), kind, []string{"Node", "<empty>"}))
-	}
-	if binding.Target.Name == "" {
-		errs = append(errs, field.Required(field.NewPath("target", "name"), ""))
-	}
-	return errs
 }
 
 // bind writes the pod below the strategy: no update may change spec.nodeName, a

@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/util/dryrun"
 	"k8s.io/client-go/util/retry"
@@ -22,7 +21,7 @@ import (
 // evictionStorage serves pods/eviction: a deletion that minds disruption budgets.
 type evictionStorage struct {
 	store  *registry.Store
-	status *genericregistry.Store // nil where pods have no status
+	status *registry.PartStore // nil where pods have no status
 	budget DisruptionBudget
 }
 
@@ -32,7 +31,7 @@ var (
 )
 
 func newEviction(cfg Config, store *registry.Store) rest.Storage {
-	return &evictionStorage{store: store, status: store.WithUpdateStrategy(store.StatusStrategy()), budget: cfg.Budget}
+	return &evictionStorage{store: store, status: store.Part(store.StatusStrategy()), budget: cfg.Budget}
 }
 
 func (e *evictionStorage) New() runtime.Object { return &policyv1.Eviction{} }

@@ -18,6 +18,7 @@ import (
 	streams "k8s.io/apiserver/pkg/util/proxy"
 	"k8s.io/streaming/pkg/httpstream/wsstream"
 
+	"github.com/skiff-project/skiff/apis/resource"
 	"github.com/skiff-project/skiff/server/registry"
 )
 
@@ -38,43 +39,58 @@ type streamStorage struct {
 var _ rest.Connecter = &streamStorage{}
 
 func newExec(cfg Config, store *registry.Store) rest.Storage {
-	return &streamStorage{
-		pods: store, nodes: cfg.Nodes, authorizer: cfg.Authorizer,
-		options: func() runtime.Object { return &corev1.PodExecOptions{} },
-		locate: func(ctx context.Context, s *streamStorage, pod *corev1.Pod, obj runtime.Object) (target, error) {
-			o, ok := obj.(*corev1.PodExecOptions)
-			if !ok {
-				return target{}, apierrors.NewInternalError(fmt.Errorf("invalid options object: %#v", obj))
-			}
-			if len(o.Command) == 0 {
-				return target{}, apierrors.NewBadRequest("you must specify at least one command for the container")
-			}
-			query := stdioQuery(streams.Options{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Tty: o.TTY})
-			query["command"] = o.Command
-			return s.toContainer(ctx, pod, o.Container, "exec", query)
-		},
-		translate: func(spdy http.Handler, to target, obj runtime.Object) http.Handler {
-			o, _ := obj.(*corev1.PodExecOptions)
-			return translateStdio(spdy, to, streams.Options{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Tty: o.TTY})
-		},
-	}
+	return newStdioStream(cfg, store, "exec", func(o *corev1.PodExecOptions) (stdio, error) {
+		if len(o.Command) == 0 {
+			return stdio{}, apierrors.NewBadRequest("you must specify at least one command for the container")
+		}
+		return stdio{
+			container: o.Container, command: o.Command,
+			streams: streams.Options{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Tty: o.TTY},
+		}, nil
+	})
 }
 
 func newAttach(cfg Config, store *registry.Store) rest.Storage {
+	return newStdioStream(cfg, store, "attach", func(o *corev1.PodAttachOptions) (stdio, error) {
+		return stdio{
+			container: o.Container,
+			streams:   streams.Options{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Tty: o.TTY},
+		}, nil
+	})
+}
+
+// stdio is what exec and attach are asked for.
+type stdio struct {
+	container string
+	command   []string
+	streams   streams.Options
+}
+
+// newStdioStream returns a stream of a container's standard input and output. T is
+// the kind of its options; path is what the agent calls it.
+func newStdioStream[T any, PT resource.Object[T]](cfg Config, store *registry.Store, path string, read func(PT) (stdio, error)) rest.Storage {
 	return &streamStorage{
 		pods: store, nodes: cfg.Nodes, authorizer: cfg.Authorizer,
-		options: func() runtime.Object { return &corev1.PodAttachOptions{} },
+		options: func() runtime.Object { return PT(new(T)) },
 		locate: func(ctx context.Context, s *streamStorage, pod *corev1.Pod, obj runtime.Object) (target, error) {
-			o, ok := obj.(*corev1.PodAttachOptions)
+			options, ok := obj.(PT)
 			if !ok {
 				return target{}, apierrors.NewInternalError(fmt.Errorf("invalid options object: %#v", obj))
 			}
-			query := stdioQuery(streams.Options{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Tty: o.TTY})
-			return s.toContainer(ctx, pod, o.Container, "attach", query)
+			wanted, err := read(options)
+			if err != nil {
+				return target{}, err
+			}
+			query := stdioQuery(wanted.streams)
+			if len(wanted.command) > 0 {
+				query["command"] = wanted.command
+			}
+			return s.toContainer(ctx, pod, wanted.container, path, query)
 		},
 		translate: func(spdy http.Handler, to target, obj runtime.Object) http.Handler {
-			o, _ := obj.(*corev1.PodAttachOptions)
-			return translateStdio(spdy, to, streams.Options{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, Tty: o.TTY})
+			options, _ := obj.(PT)
+			wanted, _ := read(options) // locate has read it already
+			return translateStdio(spdy, to, wanted.streams)
 		},
 	}
 }
