@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -52,6 +53,13 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 		serverremotecommand.ServeExec(w, req, a, "", "", "c", req.URL.Query()["command"], options, time.Minute, time.Minute, stdio)
+	case strings.HasPrefix(req.URL.Path, "/attach/"):
+		options, err := serverremotecommand.NewOptions(req)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		serverremotecommand.ServeAttach(w, req, a, "", "", "c", options, time.Minute, time.Minute, stdio)
 	case strings.HasPrefix(req.URL.Path, "/portForward/"):
 		serverportforward.ServePortForward(w, req, a, "", "", &serverportforward.V4Options{}, time.Minute, time.Minute,
 			[]string{serverportforward.ProtocolV1Name})
@@ -72,6 +80,13 @@ func (a *agent) ExecInContainer(_ context.Context, _, _, _ string, command []str
 		return err
 	}
 	return nil
+}
+
+// AttachContainer copies its input to both outputs.
+func (a *agent) AttachContainer(_ context.Context, _, _, _ string, in io.Reader, out, errs io.WriteCloser,
+	_ bool, _ <-chan serverremotecommand.TerminalSize) error {
+	_, err := io.Copy(io.MultiWriter(out, errs), in)
+	return err
 }
 
 // PortForward echoes one line.
@@ -139,8 +154,9 @@ func TestAgentsAreReached(t *testing.T) {
 	}
 	t.Run("log", func(t *testing.T) { testLog(t, client, a, ns) })
 	t.Run("exec", func(t *testing.T) { testExec(t, client, config, a, ns) })
+	t.Run("attach", func(t *testing.T) { testAttach(t, client, config, a, ns) })
 	t.Run("portforward", func(t *testing.T) { testPortForward(t, client, config, ns) })
-	t.Run("proxy", func(t *testing.T) { testProxy(t, client) })
+	t.Run("proxy", func(t *testing.T) { testProxy(t, client, ns) })
 	t.Run("rights", func(t *testing.T) { testExecNeedsCreate(t, env, client, ns) })
 }
 
@@ -175,27 +191,60 @@ func testLog(t *testing.T, client kubernetes.Interface, a *agent, ns string) {
 	}
 }
 
+// protocols are those in which clients stream standard input and output.
+var protocols = []string{"SPDY", "WebSocket"}
+
+// stream sends "input" and returns both outputs.
+func stream(t *testing.T, config *rest.Config, protocol string, url *url.URL) (stdout, stderr string, err error) {
+	t.Helper()
+	var executor remotecommand.Executor
+	if protocol == "SPDY" {
+		executor, err = remotecommand.NewSPDYExecutor(config, "POST", url)
+	} else {
+		executor, err = remotecommand.NewWebSocketExecutor(config, "GET", url.String())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	err = executor.StreamWithContext(t.Context(), remotecommand.StreamOptions{
+		Stdin: strings.NewReader("input"), Stdout: &out, Stderr: &errs,
+	})
+	return out.String(), errs.String(), err
+}
+
+func testAttach(t *testing.T, client kubernetes.Interface, config *rest.Config, a *agent, ns string) {
+	attach := func(protocol, pod, container string) (stdout, stderr string, err error) {
+		return stream(t, config, protocol, client.CoreV1().RESTClient().Post().Namespace(ns).Resource("pods").Name(pod).SubResource("attach").
+			VersionedParams(&corev1.PodAttachOptions{Container: container, Stdin: true, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL())
+	}
+	for _, protocol := range protocols {
+		out, errs, err := attach(protocol, "p", "d")
+		if err != nil || out != "input" || errs != "input" {
+			t.Errorf("%s: got %q, %q, %v", protocol, out, errs, err)
+		}
+		if got, want := <-a.paths, "/attach/"+ns+"/p/d?error=1&input=1&output=1"; got != want {
+			t.Errorf("%s: the agent was asked for %s, want %s", protocol, got, want)
+		}
+	}
+	for name, test := range map[string]struct{ pod, container, text string }{
+		"several containers": {"p", "", "a container name must be specified for pod p, choose one of: [c d]"},
+		"unknown container":  {"p", "x", "container x is not valid for pod p"},
+		"a pod without node": {"unbound", "c", "does not have a host assigned"},
+	} {
+		if _, _, err := attach("SPDY", test.pod, test.container); err == nil || !strings.Contains(err.Error(), test.text) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func testExec(t *testing.T, client kubernetes.Interface, config *rest.Config, a *agent, ns string) {
 	run := func(protocol string, command ...string) (string, error) {
-		url := client.CoreV1().RESTClient().Post().Namespace(ns).Resource("pods").Name("p").SubResource("exec").
-			VersionedParams(&corev1.PodExecOptions{Container: "c", Command: command, Stdin: true, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL()
-		var executor remotecommand.Executor
-		var err error
-		if protocol == "SPDY" {
-			executor, err = remotecommand.NewSPDYExecutor(config, "POST", url)
-		} else {
-			executor, err = remotecommand.NewWebSocketExecutor(config, "GET", url.String())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out, errs bytes.Buffer
-		err = executor.StreamWithContext(t.Context(), remotecommand.StreamOptions{
-			Stdin: strings.NewReader("input"), Stdout: &out, Stderr: &errs,
-		})
-		return out.String(), err
+		out, _, err := stream(t, config, protocol, client.CoreV1().RESTClient().Post().Namespace(ns).Resource("pods").Name("p").SubResource("exec").
+			VersionedParams(&corev1.PodExecOptions{Container: "c", Command: command, Stdin: true, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL())
+		return out, err
 	}
-	for _, protocol := range []string{"SPDY", "WebSocket"} {
+	for _, protocol := range protocols {
 		out, err := run(protocol, "say", "this")
 		if err != nil || out != "say this:input" {
 			t.Errorf("%s: got %q, %v", protocol, out, err)
@@ -257,7 +306,7 @@ func testPortForward(t *testing.T, client kubernetes.Interface, config *rest.Con
 	}
 }
 
-func testProxy(t *testing.T, client kubernetes.Interface) {
+func testProxy(t *testing.T, client kubernetes.Interface, ns string) {
 	raw, err := client.CoreV1().RESTClient().Get().Resource("nodes").Name("one").SubResource("proxy").Suffix("stats/summary").DoRaw(t.Context())
 	if err != nil || string(raw) != "GET /stats/summary" {
 		t.Errorf("got %q, %v", raw, err)
@@ -266,6 +315,19 @@ func testProxy(t *testing.T, client kubernetes.Interface) {
 	err = client.CoreV1().RESTClient().Get().Resource("nodes").Name("one:22").SubResource("proxy").Do(t.Context()).Error()
 	if !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), "address not allowed") {
 		t.Errorf("another port of the host: %v", err)
+	}
+	// The same goes for a pod that claims such an address.
+	pod, err := client.CoreV1().Pods(ns).Get(t.Context(), "p", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod.Status.PodIP, pod.Status.PodIPs = "127.0.0.1", []corev1.PodIP{{IP: "127.0.0.1"}}
+	if _, err := client.CoreV1().Pods(ns).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	err = client.CoreV1().RESTClient().Get().Namespace(ns).Resource("pods").Name("p:80").SubResource("proxy").Do(t.Context()).Error()
+	if !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), "address not allowed") {
+		t.Errorf("a pod on loopback: %v", err)
 	}
 }
 
