@@ -41,11 +41,21 @@ func jobResource() resource.Resource {
 		ValidateUpdate:       ValidateJobUpdate,
 		ValidateStatusUpdate: ValidateJobStatusUpdate,
 		Warnings:             warnJob,
+		WarningsOnDelete:     warnOfOrphans,
 		Columns:              jobColumns(),
 		Fields: []resource.TypedField[batchv1.Job]{
 			{Path: "status.successful", Value: func(job *batchv1.Job) string { return strconv.Itoa(int(job.Status.Succeeded)) }},
 		},
 	})
+}
+
+// warnOfOrphans warns whoever leaves open what becomes of a job's pods.
+func warnOfOrphans(_ context.Context, options *metav1.DeleteOptions) []string {
+	if options == nil || options.PropagationPolicy != nil || options.OrphanDependents != nil {
+		return nil
+	}
+	return []string{"child pods are preserved by default when jobs are deleted; " +
+		"set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning"}
 }
 
 // SetDefaultsJob makes a job run one pod to completion.

@@ -27,6 +27,7 @@ type Definition[T any] struct {
 	ValidateUpdate         func(ctx context.Context, obj, old *T) field.ErrorList
 	ValidateStatusUpdate   func(ctx context.Context, obj, old *T) field.ErrorList
 	Warnings               func(ctx context.Context, obj, old *T) []string
+	WarningsOnDelete       func(ctx context.Context, options *metav1.DeleteOptions) []string
 	GracePeriod            func(ctx context.Context, obj *T, options *metav1.DeleteOptions) bool
 	DeleteOnUpdate         func(ctx context.Context, obj, old *T) bool
 	TTL                    func(obj *T) uint64
@@ -66,6 +67,7 @@ func Define[T, L any, PT Object[T], PL Object[L]](d Definition[T]) Resource {
 		ValidateUpdate:         checkTwo[T, PT](d.ValidateUpdate),
 		ValidateStatusUpdate:   checkTwo[T, PT](d.ValidateStatusUpdate),
 		Warnings:               warnings[T, PT](d.Warnings),
+		WarningsOnDelete:       d.WarningsOnDelete,
 		GracePeriod:            gracePeriod[T, PT](d.GracePeriod),
 		DeleteOnUpdate:         deleteOnUpdate[T, PT](d.DeleteOnUpdate),
 		TTL:                    ofOne[T, PT](d.TTL),

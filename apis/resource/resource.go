@@ -55,6 +55,10 @@ type Resource struct {
 	// Warnings returns the texts of the Warning headers. old is nil on create.
 	Warnings func(ctx context.Context, obj, old runtime.Object) []string
 
+	// WarningsOnDelete returns the texts of the Warning headers of a deletion with
+	// these options, of one object or of a collection.
+	WarningsOnDelete func(ctx context.Context, options *metav1.DeleteOptions) []string
+
 	// GracePeriod decides about graceful deletion: it fills
 	// options.GracePeriodSeconds and reports whether the object stays until its
 	// grace period has run out. nil: deleted at once.

@@ -2,12 +2,16 @@ package registry_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 
 	"github.com/skiff-project/skiff/e2e/testenv"
@@ -35,6 +39,11 @@ func TestNamespaceLife(t *testing.T) {
 	_, err = env.Client.CoreV1().ConfigMaps(ns.Name).Create(t.Context(), configMap("late"), metav1.CreateOptions{})
 	if !apierrors.IsForbidden(err) || !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		t.Errorf("creating in it: %v", err)
+	}
+	odd := got.DeepCopy()
+	odd.Spec.Finalizers = append(odd.Spec.Finalizers, "unqualified")
+	if _, err := api.Finalize(t.Context(), odd, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) {
+		t.Errorf("an unknown finalizer: %v", err)
 	}
 	got.Spec.Finalizers = nil
 	if _, err := api.Finalize(t.Context(), got, metav1.UpdateOptions{}); err != nil {
@@ -116,5 +125,58 @@ func TestDeleteCollection(t *testing.T) {
 	list, err := api.List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(list.Items) != 3 {
 		t.Errorf("%d left, %v", len(list.Items), err)
+	}
+}
+
+// warnings collects the texts of the Warning headers of responses.
+type warnings []string
+
+// HandleWarningHeader implements rest.WarningHandler.
+func (w *warnings) HandleWarningHeader(_ int, _, text string) { *w = append(*w, text) }
+
+// Test that whoever deletes jobs without a word about their pods is told that
+// these stay, whether one job or all are deleted.
+func TestDeletingJobsWarnsOfTheirPods(t *testing.T) {
+	env := testenv.Shared(t)
+	ns := env.Namespace(t)
+	background := metav1.DeletePropagationBackground
+	for name, test := range map[string]struct {
+		options metav1.DeleteOptions
+		want    int
+	}{
+		"nothing said":    {metav1.DeleteOptions{}, 1},
+		"a policy":        {metav1.DeleteOptions{PropagationPolicy: &background}, 0},
+		"an old client's": {metav1.DeleteOptions{OrphanDependents: ptr.To(true)}, 0},
+	} {
+		for _, collection := range []bool{false, true} {
+			var got warnings
+			config := rest.CopyConfig(env.Admin)
+			config.WarningHandler = &got
+			client, err := kubernetes.NewForConfig(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			jobs := client.BatchV1().Jobs(ns)
+			job, err := jobs.Create(t.Context(), &batchv1.Job{
+				ObjectMeta: metav1.ObjectMeta{GenerateName: "j-"},
+				Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+					RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "c", Image: "i"}},
+				}}},
+			}, metav1.CreateOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if collection {
+				err = jobs.DeleteCollection(t.Context(), test.options, metav1.ListOptions{})
+			} else {
+				err = jobs.Delete(t.Context(), job.Name, test.options)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != test.want || test.want == 1 && !strings.HasPrefix(got[0], "child pods are preserved by default when jobs are deleted; ") {
+				t.Errorf("%s (collection: %t): got warnings %q", name, collection, got)
+			}
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -13,6 +14,7 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/warning"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/skiff-project/skiff/apis/resource"
@@ -39,6 +41,29 @@ func (s *Store) Categories() []string { return s.row.Categories }
 
 // Row returns the row that the store was built from.
 func (s *Store) Row() resource.Resource { return s.row }
+
+// Delete implements rest.GracefulDeleter.
+func (s *Store) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	s.warnOfDeletion(ctx, options)
+	return s.Store.Delete(ctx, name, validate, options)
+}
+
+// DeleteCollection implements rest.CollectionDeleter.
+func (s *Store) DeleteCollection(ctx context.Context, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions,
+	list *metainternalversion.ListOptions) (runtime.Object, error) {
+	s.warnOfDeletion(ctx, options)
+	return s.Store.DeleteCollection(ctx, validate, options, list)
+}
+
+// warnOfDeletion does what strategies have no hook for.
+func (s *Store) warnOfDeletion(ctx context.Context, options *metav1.DeleteOptions) {
+	if s.row.WarningsOnDelete == nil {
+		return
+	}
+	for _, text := range s.row.WarningsOnDelete(ctx, options) {
+		warning.AddWarning(ctx, "", text)
+	}
+}
 
 // Stores has the store of every stored row.
 type Stores map[schema.GroupResource]*Store
