@@ -54,12 +54,14 @@ func TestDockerRestart(t *testing.T) {
 
 	purge()
 	engine.stop(t)
+	engine.unmount(t)
 	assertSameMachine(t, before, machineState(t))
 }
 
 // engine is a Docker daemon of the test's own.
 type engine struct {
 	host string
+	dir  string // of its images and containers
 	args []string
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -68,8 +70,9 @@ type engine struct {
 func newEngine(t *testing.T, dir string) *engine {
 	t.Helper()
 	host := "unix://" + filepath.Join(dir, "docker.sock")
-	return &engine{host: host, args: []string{
-		"--host", host, "--data-root", filepath.Join(dir, "docker"), "--exec-root", filepath.Join(dir, "exec"),
+	root := filepath.Join(dir, "docker")
+	return &engine{host: host, dir: root, args: []string{
+		"--host", host, "--data-root", root, "--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "docker.pid"),
 		// It must neither make a bridge nor remove the one that is there.
 		"--bridge", "docker0", "--iptables=false", "--ip-forward=false",
@@ -127,5 +130,22 @@ func (e *engine) stop(t *testing.T) {
 	case <-e.done:
 	case <-time.After(time.Minute):
 		t.Error("the Docker daemon does not end")
+	}
+}
+
+// unmount removes what a daemon leaves mounted that is told to end while it makes
+// a container.
+func (e *engine) unmount(t *testing.T) {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); strings.HasPrefix(fields[1], e.dir+"/") {
+			if err := syscall.Unmount(fields[1], syscall.MNT_DETACH); err != nil {
+				t.Errorf("unmounting %s: %v", fields[1], err)
+			}
+		}
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/skiff-project/skiff/e2e/testenv"
+	"github.com/skiff-project/skiff/nodeagent/cgroups"
 	"github.com/skiff-project/skiff/nodeagent/images"
 	"github.com/skiff-project/skiff/nodeagent/runtime"
 	"github.com/skiff-project/skiff/nodeagent/runtime/docker"
@@ -193,6 +194,23 @@ func (w *world) end() {
 	}
 	if left, err := os.ReadDir(filepath.Join(w.root, "pods")); err != nil || len(left) > 0 {
 		w.t.Errorf("directories of pods are left: %v, %v", left, err)
+	}
+	w.removeCgroups(ctx)
+}
+
+// removeCgroups takes away the cgroups of the classes, which an agent leaves for
+// its next run.
+func (w *world) removeCgroups(ctx context.Context) {
+	info, err := w.engine.Info(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	manager, err := cgroups.NewManager(cgroups.Driver(info.CgroupDriver), info.CgroupVersion)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := manager.RemoveAll(ctx); err != nil {
+		w.t.Error(err)
 	}
 }
 

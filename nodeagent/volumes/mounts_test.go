@@ -32,7 +32,7 @@ func TestMounts(t *testing.T) {
 	c := &pod.Spec.Containers[0]
 	c.VolumeMounts = []corev1.VolumeMount{
 		{Name: "work", MountPath: "/work"},
-		{Name: "conf", MountPath: "/work/conf"},
+		{Name: "conf", MountPath: "/srv/conf"},
 		{Name: "host", MountPath: "host", ReadOnly: true, RecursiveReadOnly: ptr.To(corev1.RecursiveReadOnlyEnabled)},
 		{Name: "host", MountPath: "/shared", MountPropagation: ptr.To(corev1.MountPropagationBidirectional)},
 		{Name: "host", MountPath: "/none", MountPropagation: ptr.To(corev1.MountPropagationNone)},
@@ -43,7 +43,7 @@ func TestMounts(t *testing.T) {
 	}
 	want := []runtime.Mount{
 		{HostPath: filepath.Join(f.root, "pods/uid-1/volumes/kubernetes.io~empty-dir/work"), ContainerPath: "/work"},
-		{HostPath: filepath.Join(f.root, "pods/uid-1/volumes/kubernetes.io~configmap/conf"), ContainerPath: "/work/conf", ReadOnly: true},
+		{HostPath: filepath.Join(f.root, "pods/uid-1/volumes/kubernetes.io~configmap/conf"), ContainerPath: "/srv/conf", ReadOnly: true},
 		{HostPath: host, ContainerPath: "/host", ReadOnly: true, RecursiveReadOnly: true},
 		{HostPath: host, ContainerPath: "/shared", Propagation: corev1.MountPropagationBidirectional},
 		{HostPath: host, ContainerPath: "/none"},
