@@ -48,7 +48,8 @@ down: ## stop the cluster and remove its traces; its data stays (bin/skiff down 
 	bin/skiff down
 
 .PHONY: test
-test: deps verify test-unit test-integration test-e2e ## all tests
+test: deps verify test-unit ## all tests
+	hack/without-cluster.sh $(MAKE) test-integration test-e2e
 
 .PHONY: test-unit
 test-unit: ## pure code: tables, golden files, a short fuzz run
@@ -56,11 +57,11 @@ test-unit: ## pure code: tables, golden files, a short fuzz run
 
 .PHONY: test-integration
 test-integration: deps ## against our API server, the kernel in throw-away namespaces, and Docker
-	go test -p 2 -timeout 15m $(INTEGRATION)
+	hack/without-cluster.sh go test -p 2 -timeout 15m $(INTEGRATION)
 
 .PHONY: test-e2e
 test-e2e: deps build images ## the built binaries, stock kubectl and real containers
-	SKIFF_BIN=$(CURDIR)/bin go test -count=1 -timeout 25m -v ./e2e/...
+	SKIFF_BIN=$(CURDIR)/bin hack/without-cluster.sh go test -count=1 -timeout 25m -v ./e2e/...
 
 .PHONY: test-race
 test-race: ## the unit tests under the race detector (needs a C compiler; slow the first time)
@@ -68,7 +69,7 @@ test-race: ## the unit tests under the race detector (needs a C compiler; slow t
 
 .PHONY: bench
 bench: deps build images ## start-up, pod latency, memory and idle CPU, as a table beside Docker's own floor
-	SKIFF_BIN=$(CURDIR)/bin go run ./e2e/bench
+	SKIFF_BIN=$(CURDIR)/bin hack/without-cluster.sh go run ./e2e/bench
 
 .PHONY: generate
 generate: ## write generated files anew
