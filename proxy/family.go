@@ -31,13 +31,18 @@ type family struct {
 	name    corev1.IPFamily
 	tracker *model.Tracker
 	backend backend
-	// flowsChanged says that UDP flows must be looked at. It stays set until
-	// that succeeded.
+	// flowsChanged says that UDP flows must be looked at, and gone holds the
+	// ports whose old addresses they may lead to. Both stay until that succeeded.
 	flowsChanged bool
+	gone         map[model.PortName]*model.Port
+	forget       func(*conntrack.Expected) (uint, error)
 }
 
 func newFamily(name corev1.IPFamily, node string) *family {
-	return &family{name: name, tracker: model.NewTracker(name, node)}
+	return &family{
+		name: name, tracker: model.NewTracker(name, node), gone: map[model.PortName]*model.Port{},
+		forget: func(e *conntrack.Expected) (uint, error) { return e.Forget(name) },
+	}
 }
 
 func (f *family) open(config rules.Config) error {
@@ -52,37 +57,51 @@ func (f *family) open(config rules.Config) error {
 func (f *family) sync(ctx context.Context) error {
 	start := time.Now() // for the metric, which measures real time
 	changes := f.tracker.Sync()
+	f.noteFlows(changes)
 	full, err := f.backend.Sync(ctx, changes)
 	observeSync(f.name, full, time.Since(start), err)
 	if err != nil {
 		return fmt.Errorf("syncing %s rules: %w", f.name, err)
 	}
 	klog.FromContext(ctx).V(1).Info("Synced", "family", f.name, "changed", len(changes), "all", full, "took", time.Since(start))
-	return f.forgetFlows(ctx, changes, full)
+	f.flowsChanged = f.flowsChanged || full
+	f.forgetFlows(ctx)
+	return nil
+}
+
+// noteFlows comes before the rules, so that what changed is known even if they
+// can only be written by a later sync.
+func (f *family) noteFlows(changes map[model.PortName]model.Change) {
+	for name, change := range changes {
+		if name.Protocol != corev1.ProtocolUDP {
+			continue
+		}
+		f.flowsChanged = true
+		if change.Old != nil {
+			f.gone[name] = change.Old
+		}
+	}
 }
 
 // forgetFlows comes after the rules, so that a flow that begins anew finds them.
-func (f *family) forgetFlows(ctx context.Context, changes map[model.PortName]model.Change, full bool) error {
-	f.flowsChanged = f.flowsChanged || full
-	for name := range changes {
-		f.flowsChanged = f.flowsChanged || name.Protocol == corev1.ProtocolUDP
-	}
+// That it fails must not hold back rules: the next look at them tries again.
+func (f *family) forgetFlows(ctx context.Context) {
 	if !f.flowsChanged {
-		return nil
+		return
 	}
+	logger := klog.FromContext(ctx)
 	expected := conntrack.Expect(f.tracker.Ports())
-	for name, change := range changes {
-		if change.Old != nil && name.Protocol == corev1.ProtocolUDP {
-			expected.Gone(change.Old)
-		}
+	for _, port := range f.gone {
+		expected.Gone(port)
 	}
-	n, err := expected.Forget(f.name)
+	n, err := f.forget(expected)
 	if err != nil {
-		return err
+		logger.Error(err, "UDP flows may lead to endpoints that are gone, trying again later", "family", f.name)
+		return
 	}
 	f.flowsChanged = false
+	clear(f.gone)
 	if n > 0 {
-		klog.FromContext(ctx).V(1).Info("Forgot stale UDP flows", "family", f.name, "count", n)
+		logger.V(1).Info("Forgot stale UDP flows", "family", f.name, "count", n)
 	}
-	return nil
 }

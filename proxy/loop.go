@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -29,7 +30,7 @@ func (p *Proxy) loop(ctx context.Context) {
 			if clock.Since(lastFull) >= fullSyncPeriod {
 				p.invalidate()
 				lastFull = clock.Now()
-			} else if p.check(ctx) {
+			} else if p.check(ctx) && !p.flowsLeft() {
 				continue
 			}
 		case <-p.wake:
@@ -66,6 +67,11 @@ func (p *Proxy) check(ctx context.Context) bool {
 		intact = intact && ok && err == nil
 	}
 	return intact
+}
+
+// flowsLeft reports whether stale UDP flows may be left, as forgetting them failed.
+func (p *Proxy) flowsLeft() bool {
+	return slices.ContainsFunc(p.families, func(f *family) bool { return f.flowsChanged })
 }
 
 func (p *Proxy) invalidate() {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	testingclock "k8s.io/utils/clock/testing"
 
+	"github.com/skiff-project/skiff/proxy/conntrack"
 	"github.com/skiff-project/skiff/proxy/health"
 	"github.com/skiff-project/skiff/proxy/model"
 )
@@ -81,7 +82,7 @@ func testService(name string) *corev1.Service {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) { return ok(), nil })
+	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return ok(), nil })
 	if err != nil {
 		t.Fatalf("waiting until %s: %v", what, err)
 	}
@@ -140,6 +141,44 @@ func TestLoop(t *testing.T) {
 	backend.mu.Unlock()
 	clock.Step(30 * time.Second) // ends the pause and makes the loop look after the rules
 	expect("lost rules", 5, 3, 0)
+}
+
+// TestFlowsOfGonePorts: flows to a Service that was deleted while neither rules
+// nor flows could be changed are forgotten in the end, and rules do not wait for it.
+func TestFlowsOfGonePorts(t *testing.T) {
+	f := newFamily(corev1.IPv4Protocol, "node-a")
+	backend := &fakeBackend{}
+	f.backend = backend
+	p := &Proxy{families: []*family{f}}
+	deleted := conntrack.Flow{Dest: netip.MustParseAddrPort("10.96.0.5:53"), Reply: netip.MustParseAddrPort("10.244.0.2:53")}
+	var flowsErr error
+	stale := false
+	f.forget = func(e *conntrack.Expected) (uint, error) {
+		stale = e.Stale(deleted, func(netip.Addr) bool { return false })
+		return 0, flowsErr
+	}
+	svc := testService("dns")
+	svc.Spec.Ports = []corev1.ServicePort{{Port: 53, Protocol: corev1.ProtocolUDP}}
+	p.wake, p.health = make(chan struct{}, 1), health.NewProxier(testingclock.NewFakeClock(time.Now()), time.Minute)
+	p.setService(svc)
+	if err := f.sync(t.Context()); err != nil || p.flowsLeft() {
+		t.Fatalf("first sync: %v, flows left: %v", err, p.flowsLeft())
+	}
+	p.deleteService(svc)
+	stale = false
+	backend.fail(errors.New("no kernel today"))
+	if err := f.sync(t.Context()); err == nil {
+		t.Fatal("the failure is not reported")
+	}
+	backend.fail(nil)
+	flowsErr = errors.New("no netlink today")
+	if err := f.sync(t.Context()); err != nil || !p.flowsLeft() {
+		t.Errorf("rules without flows: %v, flows left: %v", err, p.flowsLeft())
+	}
+	flowsErr, stale = nil, false
+	if err := f.sync(t.Context()); err != nil || !stale || p.flowsLeft() {
+		t.Errorf("at last: %v, flow is stale: %v, flows left: %v", err, stale, p.flowsLeft())
+	}
 }
 
 func TestNew(t *testing.T) {
