@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,38 @@ func TestGolden(t *testing.T) {
 	}
 	if b.String() != string(want) {
 		t.Errorf("got (run with -update to accept):\n%s", b.String())
+	}
+}
+
+// TestForeignCIDR: after a restart with another cluster CIDR the node's pods keep
+// their addresses, and must keep their network too.
+func TestForeignCIDR(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		cluster, node []netip.Prefix
+		accepted      []string
+	}{
+		{"inside", prefixes("10.244.0.0/16"), prefixes("10.244.3.0/24"), []string{"10.244.0.0/16"}},
+		{"outside", prefixes("10.100.0.0/16"), prefixes("10.244.3.0/24"), []string{"10.100.0.0/16", "10.244.3.0/24"}},
+		{"larger", prefixes("10.244.3.0/25"), prefixes("10.244.3.0/24"), []string{"10.244.3.0/25", "10.244.3.0/24"}},
+		{"not known", nil, prefixes("10.244.3.0/24"), []string{"10.244.3.0/24"}},
+	} {
+		var forward, masquerade []string
+		for _, cidr := range test.accepted {
+			forward = append(forward, "-s "+cidr+" -j ACCEPT", "-d "+cidr+" -j ACCEPT")
+			masquerade = append(masquerade, "-s 10.244.3.0/24 -d "+cidr+" -j RETURN")
+		}
+		masquerade = append(masquerade, "-s 10.244.3.0/24 ! -d 224.0.0.0/4 -j MASQUERADE")
+		got := chains(test.cluster, test.node, true, false)
+		for i, want := range [][]string{forward, masquerade} {
+			var rules []string
+			for _, r := range got[i].rules {
+				rules = append(rules, strings.Join(r, " "))
+			}
+			if !slices.Equal(rules, want) {
+				t.Errorf("%s: %s has %q, want %q", test.name, got[i].name, rules, want)
+			}
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -67,7 +68,8 @@ func (c chain) jump() []string {
 // chains returns the rules of one IP family. Both jumps stand at the end of the
 // kernel's chains: Service rules and those of the administrator come first.
 //
-// The mark 0x4000 is the Service proxy's sign that it masquerades itself.
+// A node keeps its pod CIDR for as long as it lives, also if the cluster's was
+// changed in between, so that its own may lie outside of the cluster's.
 func chains(cluster, node []netip.Prefix, is4, randomFully bool) []chain {
 	forward := chain{table: "filter", from: "FORWARD", name: chainForward, comment: "skiff pod network forwarding"}
 	masquerade := chain{table: "nat", from: "POSTROUTING", name: chainPostrouting, comment: "skiff pod network masquerade"}
@@ -76,8 +78,10 @@ func chains(cluster, node []netip.Prefix, is4, randomFully bool) []chain {
 		multicast = "ff00::/8"
 	}
 	cluster, node = ofFamily(cluster, is4), ofFamily(node, is4)
-	if len(cluster) == 0 {
-		cluster = node
+	for _, pods := range node {
+		if !slices.ContainsFunc(cluster, func(all netip.Prefix) bool { return all.Bits() <= pods.Bits() && all.Contains(pods.Addr()) }) {
+			cluster = append(cluster, pods)
+		}
 	}
 	for _, pods := range cluster {
 		forward.rules = append(forward.rules,
