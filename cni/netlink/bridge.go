@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -105,7 +106,7 @@ func adopt(bridge netlink.Link) error {
 }
 
 func portsOf(bridge netlink.Link) ([]netlink.Link, error) {
-	links, err := netlink.LinkList()
+	links, err := netlinksafe.LinkList()
 	if err != nil {
 		return nil, fmt.Errorf("listing links: %w", err)
 	}
@@ -116,7 +117,7 @@ func portsOf(bridge netlink.Link) ([]netlink.Link, error) {
 // scope: they are those of a pod CIDR that the node had before.
 func ensureAddresses(link netlink.Link, wanted []netip.Prefix) error {
 	name := link.Attrs().Name
-	present, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	present, err := netlinksafe.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {
 		return fmt.Errorf("listing the addresses of %s: %w", name, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 )
@@ -17,7 +18,7 @@ const ethernetMTU = 1500
 // UplinkMTU returns the smallest MTU of the links with a default route, or
 // Ethernet's where there is none.
 func UplinkMTU() (int, error) {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
+	routes, err := netlinksafe.RouteList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		return 0, fmt.Errorf("listing routes: %w", err)
 	}
