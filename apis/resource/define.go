@@ -64,12 +64,12 @@ func Define[T, L any, PT Object[T], PL Object[L]](d Definition[T]) Resource {
 		PrepareForUpdate:       onTwo[T, PT](d.PrepareForUpdate),
 		PrepareForStatusUpdate: onTwo[T, PT](d.PrepareForStatusUpdate),
 		Validate:               checkOne[T, PT](d.Validate),
-		ValidateUpdate:         checkTwo[T, PT](d.ValidateUpdate),
-		ValidateStatusUpdate:   checkTwo[T, PT](d.ValidateStatusUpdate),
-		Warnings:               warnings[T, PT](d.Warnings),
+		ValidateUpdate:         ofTwo[T, PT](d.ValidateUpdate),
+		ValidateStatusUpdate:   ofTwo[T, PT](d.ValidateStatusUpdate),
+		Warnings:               ofTwo[T, PT](d.Warnings),
 		WarningsOnDelete:       d.WarningsOnDelete,
 		GracePeriod:            gracePeriod[T, PT](d.GracePeriod),
-		DeleteOnUpdate:         deleteOnUpdate[T, PT](d.DeleteOnUpdate),
+		DeleteOnUpdate:         ofTwo[T, PT](d.DeleteOnUpdate),
 		TTL:                    ofOne[T, PT](d.TTL),
 		Columns:                columns[T, PT](d.Columns),
 		RowConditions:          ofOne[T, PT](d.RowConditions),
@@ -107,24 +107,6 @@ func checkOne[T any, PT Object[T]](f func(context.Context, *T) field.ErrorList) 
 	return func(ctx context.Context, obj runtime.Object) field.ErrorList { return f(ctx, typed[T, PT](obj)) }
 }
 
-func checkTwo[T any, PT Object[T]](f func(ctx context.Context, obj, old *T) field.ErrorList) func(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	if f == nil {
-		return nil
-	}
-	return func(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-		return f(ctx, typed[T, PT](obj), typed[T, PT](old))
-	}
-}
-
-func warnings[T any, PT Object[T]](f func(ctx context.Context, obj, old *T) []string) func(ctx context.Context, obj, old runtime.Object) []string {
-	if f == nil {
-		return nil
-	}
-	return func(ctx context.Context, obj, old runtime.Object) []string {
-		return f(ctx, typed[T, PT](obj), typed[T, PT](old))
-	}
-}
-
 func gracePeriod[T any, PT Object[T]](f func(context.Context, *T, *metav1.DeleteOptions) bool) func(context.Context, runtime.Object, *metav1.DeleteOptions) bool {
 	if f == nil {
 		return nil
@@ -134,11 +116,11 @@ func gracePeriod[T any, PT Object[T]](f func(context.Context, *T, *metav1.Delete
 	}
 }
 
-func deleteOnUpdate[T any, PT Object[T]](f func(ctx context.Context, obj, old *T) bool) func(ctx context.Context, obj, old runtime.Object) bool {
+func ofTwo[T any, PT Object[T], R any](f func(ctx context.Context, obj, old *T) R) func(ctx context.Context, obj, old runtime.Object) R {
 	if f == nil {
 		return nil
 	}
-	return func(ctx context.Context, obj, old runtime.Object) bool {
+	return func(ctx context.Context, obj, old runtime.Object) R {
 		return f(ctx, typed[T, PT](obj), typed[T, PT](old))
 	}
 }
