@@ -31,9 +31,9 @@ func Add(args *skel.CmdArgs) error {
 }
 
 func add(args *skel.CmdArgs) (*types100.Result, string, error) {
-	c, err := parse(args.StdinData)
+	c, err := load(args)
 	if err != nil {
-		return nil, "", types.NewError(types.ErrInvalidNetworkConfig, err.Error(), "")
+		return nil, "", err
 	}
 	bridge, err := netlink.EnsureBridge(netlink.Bridge{Name: c.Bridge, MTU: c.MTU, Addresses: c.BridgeAddresses()})
 	if err != nil {
@@ -57,6 +57,16 @@ func add(args *skel.CmdArgs) (*types100.Result, string, error) {
 	return c.result(args, cable, ends), c.CNIVersion, nil
 }
 
+// load returns the call's configuration. Its error has the code by which runtimes
+// know a bad one.
+func load(args *skel.CmdArgs) (*Config, error) {
+	c, err := parse(args.StdinData)
+	if err != nil {
+		return nil, types.NewError(types.ErrInvalidNetworkConfig, err.Error(), "")
+	}
+	return c, nil
+}
+
 func (c *Config) cable(args *skel.CmdArgs, bridge int, addrs []netip.Addr) netlink.Cable {
 	cable := netlink.Cable{
 		Netns: args.Netns, IfName: args.IfName, HostName: netlink.HostVeth(args.ContainerID, args.IfName),
@@ -71,9 +81,9 @@ func (c *Config) cable(args *skel.CmdArgs, bridge int, addrs []netip.Addr) netli
 
 // Del takes a container off the bridge. Nothing of it need be left.
 func Del(args *skel.CmdArgs) error {
-	c, err := parse(args.StdinData)
+	c, err := load(args)
 	if err != nil {
-		return types.NewError(types.ErrInvalidNetworkConfig, err.Error(), "")
+		return err
 	}
 	// First the cable, then the address: while it is plugged, the address is taken.
 	if err := netlink.Unplug(netlink.HostVeth(args.ContainerID, args.IfName)); err != nil {
@@ -88,9 +98,9 @@ func Del(args *skel.CmdArgs) error {
 
 // Check reports whether a container is joined as ADD left it.
 func Check(args *skel.CmdArgs) error {
-	c, err := parse(args.StdinData)
+	c, err := load(args)
 	if err != nil {
-		return types.NewError(types.ErrInvalidNetworkConfig, err.Error(), "")
+		return err
 	}
 	store, err := ipam.Open(LeaseFolder(c.DataDir, c.Name))
 	if err != nil {
@@ -122,9 +132,9 @@ func Check(args *skel.CmdArgs) error {
 
 // GC takes everything off the bridge that the runtime does not know any more.
 func GC(args *skel.CmdArgs) error {
-	c, err := parse(args.StdinData)
+	c, err := load(args)
 	if err != nil {
-		return types.NewError(types.ErrInvalidNetworkConfig, err.Error(), "")
+		return err
 	}
 	store, err := ipam.Open(LeaseFolder(c.DataDir, c.Name))
 	if err != nil {
@@ -152,9 +162,9 @@ func GC(args *skel.CmdArgs) error {
 
 // Status reports whether ADD can be served.
 func Status(args *skel.CmdArgs) error {
-	c, err := parse(args.StdinData)
+	c, err := load(args)
 	if err != nil {
-		return types.NewError(types.ErrInvalidNetworkConfig, err.Error(), "")
+		return err
 	}
 	store, err := ipam.Open(LeaseFolder(c.DataDir, c.Name))
 	if err == nil {
