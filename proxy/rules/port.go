@@ -126,23 +126,20 @@ func (w *partWriter) external() {
 	// Pods and the node itself may use any endpoint even if the policy is Local.
 	routed := usable || len(p.Cluster) > 0
 	comment, target := w.refusal()
-	for _, addr := range p.ExternalIPs {
-		to := w.dest(addr, p.Port)
+	enter := func(to, what, chain string) {
 		if routed {
-			w.line(natServices, "%s %s -j %s", w.comment("external IP"), to, w.externalChain())
+			w.line(natServices, "%s %s -j %s", w.comment(what), to, chain)
 		}
 		if !usable {
 			w.line(filterExternal, "%s %s -j %s", w.comment(comment), to, target)
 		}
 	}
+	for _, addr := range p.ExternalIPs {
+		enter(w.dest(addr, p.Port), "external IP", w.externalChain())
+	}
 	for _, addr := range p.LoadBalancerIPs {
 		to := w.dest(addr, p.Port)
-		if routed {
-			w.line(natServices, "%s %s -j %s", w.comment("loadbalancer IP"), to, w.balancerChain())
-		}
-		if !usable {
-			w.line(filterExternal, "%s %s -j %s", w.comment(comment), to, target)
-		}
+		enter(to, "loadbalancer IP", w.balancerChain())
 		if len(p.SourceRanges) > 0 {
 			w.line(filterFirewall, "%s %s -j DROP", w.comment("traffic not accepted by KUBE-FW-"+w.suffix), to)
 		}
