@@ -93,9 +93,9 @@ func TestAdmit(t *testing.T) {
 		want   string
 	}{
 		"fits":            {pod: requests("500m", "0"), others: others},
-		"too much CPU":    {pod: requests("501m", "0"), others: others, want: "OutOfcpu: Pod was rejected: Node didn't have enough resource: cpu, requested: 501, used: 500, capacity: 1000"},
-		"too much memory": {pod: requests("0", "1Gi"), others: others, want: "OutOfmemory: Pod was rejected: Node didn't have enough resource: memory, requested: 1073741824, used: 209715200, capacity: 1073741824"},
-		"too many pods":   {pod: requests("0", "0"), others: append(others, requests("0", "0")), want: "OutOfpods: Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: 3, capacity: 3"},
+		"too much CPU":    {pod: requests("501m", "0"), others: others, want: "OutOfcpu: Node didn't have enough resource: cpu, requested: 501, used: 500, capacity: 1000"},
+		"too much memory": {pod: requests("0", "1Gi"), others: others, want: "OutOfmemory: Node didn't have enough resource: memory, requested: 1073741824, used: 209715200, capacity: 1073741824"},
+		"too many pods":   {pod: requests("0", "0"), others: append(others, requests("0", "0")), want: "OutOfpods: Node didn't have enough resource: pods, requested: 1, used: 3, capacity: 3"},
 		"safe sysctl":     {pod: sysctl("net.ipv4.tcp_syncookies")},
 		"unsafe sysctl":   {pod: sysctl("kernel.msgmax"), want: `SysctlForbidden: forbidden sysctl: "kernel.msgmax" not allowlisted`},
 		"other system":    {pod: &corev1.Pod{Spec: corev1.PodSpec{OS: &corev1.PodOS{Name: corev1.Windows}}}, want: "PodOSNotSupported: Failed to admit pod as the OS field doesn't match node OS"},

@@ -24,6 +24,7 @@ func (w *worker) kill(ctx context.Context, kill Kill, now time.Time) {
 		containerEvent(w.m.config.Recorder, w.pod, kill.Name, corev1.EventTypeNormal, "Killing", "%s", kill.Message)
 	}
 	pod, ips := w.pod, w.podIPs
+	until := now.Add(grace) // the task changes grace
 	t := w.spawn(ctx, kill.Name, func(ctx context.Context) func() {
 		if hook != nil {
 			started := w.m.config.Clock.Now()
@@ -42,8 +43,7 @@ func (w *worker) kill(ctx context.Context, kill Kill, now time.Time) {
 		}
 		return func() { w.killDone(ctx, kill, pod, err) }
 	})
-	t.kill = true
-	t.until = now.Add(grace)
+	t.kill, t.until = true, until
 }
 
 func (w *worker) killDone(ctx context.Context, kill Kill, pod *corev1.Pod, err error) {

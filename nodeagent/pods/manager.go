@@ -134,6 +134,8 @@ const (
 	crashBackoffMax = 5 * time.Minute
 	// resyncPeriod is the safety net under the events.
 	resyncPeriod = 5 * time.Minute
+	// adoptRetry is after how long an engine that could not be listed is asked again.
+	adoptRetry = time.Second
 )
 
 // Manager runs the node's pods.
@@ -179,18 +181,26 @@ func (m *Manager) Run(ctx context.Context) {
 	ticker := m.config.Clock.NewTicker(resyncPeriod)
 	defer ticker.Stop()
 	m.adoptDirectories(ctx)
+	var again <-chan time.Time // the engine could not be listed; nothing else would say that it can
 	for events != nil {
+		listed := true
 		select {
 		case event, ok := <-events:
 			if !ok {
 				events = nil
 				continue
 			}
-			m.engineEvent(ctx, event)
+			listed = m.engineEvent(ctx, event)
+		case <-again:
+			again = nil
+			listed = m.adopt(ctx)
 		case <-ticker.C():
-			m.adopt(ctx)
+			listed = m.adopt(ctx)
 			m.adoptDirectories(ctx)
 			m.backoff.GC()
+		}
+		if !listed {
+			again = m.config.Clock.After(adoptRetry)
 		}
 	}
 	m.group.Wait()
@@ -290,30 +300,32 @@ func (m *Manager) Pod(name types.NamespacedName) (*corev1.Pod, bool) {
 	return nil, false
 }
 
-func (m *Manager) engineEvent(ctx context.Context, event runtime.Event) {
+// engineEvent acts on an event. It returns false if the engine had to be listed and could not be.
+func (m *Manager) engineEvent(ctx context.Context, event runtime.Event) bool {
 	if event.Type == runtime.EventResync {
-		m.adopt(ctx)
+		listed := m.adopt(ctx)
 		if m.config.EngineChanged != nil {
 			m.config.EngineChanged()
 		}
-		return
+		return listed
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if w := m.workers[types.UID(event.PodUID)]; w != nil {
 		w.engineEvent(event)
 	}
+	return true
 }
 
 // adopt makes every worker look at the engine again, and makes workers for pods
-// that only the engine knows: they are to be ended.
-func (m *Manager) adopt(ctx context.Context) {
+// that only the engine knows: they are to be ended. It returns false if the engine could not be listed.
+func (m *Manager) adopt(ctx context.Context) bool {
 	observed, err := m.config.Engine.ListPods(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "Listing the pods of the container engine")
 		}
-		return
+		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -324,6 +336,7 @@ func (m *Manager) adopt(ctx context.Context) {
 	for _, w := range m.workers {
 		w.flag(func(f *flags) { f.engine = true })
 	}
+	return true
 }
 
 // adoptDirectories makes workers for pods of which only volumes are left.

@@ -171,16 +171,16 @@ func (w *worker) begin(now time.Time) {
 		return
 	}
 	if failure := w.m.admit(w.pod); failure != nil {
-		w.failure = failure
 		w.event(corev1.EventTypeWarning, failure.Reason, "%s", failure.Message)
+		w.failure = &status.Failure{Reason: failure.Reason, Message: "Pod was rejected: " + failure.Message}
 		return
 	}
 	w.admitted.Store(w.pod)
 }
 
-// checkDeadline fails a pod that has been active for too long.
+// checkDeadline fails a pod that has been active for too long; one that is ending, or has ended, is not.
 func (w *worker) checkDeadline(now time.Time) {
-	if w.pod == nil || w.terminal || w.failure != nil || w.pod.Spec.ActiveDeadlineSeconds == nil || w.pod.Status.StartTime == nil {
+	if w.pod == nil || w.stopping || w.terminal || w.failure != nil || w.pod.Spec.ActiveDeadlineSeconds == nil || w.pod.Status.StartTime == nil {
 		return
 	}
 	deadline := w.pod.Status.StartTime.Add(time.Duration(*w.pod.Spec.ActiveDeadlineSeconds) * time.Second)

@@ -202,7 +202,7 @@ func (w *worker) spawn(ctx context.Context, key string, do func(ctx context.Cont
 	go func() {
 		apply := do(ctx)
 		w.done <- func() {
-			cancel()
+			defer cancel() // not before apply, which asks whether the task was called off
 			delete(w.tasks, key)
 			w.mu.Lock()
 			delete(w.ignored, key)

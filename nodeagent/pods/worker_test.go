@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -362,4 +363,48 @@ func TestSandboxFails(t *testing.T) {
 	w.expectEvent("Warning FailedCreatePodSandBox: Failed to create pod sandbox: no space left on device")
 	w.clock.Step(sandboxRetry)
 	w.until("p", "it runs", ready)
+}
+
+// TestStopFails: a container that cannot be stopped is told of, and tried again after a while.
+func TestStopFails(t *testing.T) {
+	w := newWorld(t)
+	w.create("p", sleeper())
+	w.until("p", "it is ready", ready)
+	w.engine.Fail("StopContainer", errors.New("device or resource busy"))
+	w.delete("p", 30)
+	w.expectEvent("Warning FailedKillPod: error killing pod: device or resource busy")
+	w.clock.Step(killRetry)
+	w.untilGone("p")
+}
+
+// TestDeadlineOfTheEnded: a pod that has succeeded in time does not exceed its deadline later.
+func TestDeadlineOfTheEnded(t *testing.T) {
+	w := newWorld(t)
+	w.create("p", corev1.PodSpec{
+		RestartPolicy: corev1.RestartPolicyNever, ActiveDeadlineSeconds: ptr.To[int64](5),
+		Containers: []corev1.Container{{Name: "app", Command: []string{"exit", "0"}}},
+	})
+	w.until("p", "it succeeds", inPhase(corev1.PodSucceeded))
+	w.clock.Step(6 * time.Second)
+	w.delete("p", 1) // the worker looks at it once more
+	w.untilGone("p")
+	for _, event := range w.events.all() {
+		if strings.Contains(event, "DeadlineExceeded") {
+			t.Error(event)
+		}
+	}
+}
+
+// TestEngineCannotBeListed: what was missed while the engine was away is seen as soon as it can be listed.
+func TestEngineCannotBeListed(t *testing.T) {
+	w := newWorld(t)
+	w.create("p", sleeper())
+	w.until("p", "it is ready", ready)
+	w.engine.Fail("ListPods", errors.New("the engine is starting"))
+	w.engine.Restart(false)
+	w.eventually("it is restarted", func(ctx context.Context) (bool, error) {
+		w.clock.Step(adoptRetry / 4)
+		pod, err := w.Client.CoreV1().Pods(w.namespace).Get(ctx, "p", metav1.GetOptions{})
+		return err == nil && ready(pod) && pod.Status.ContainerStatuses[0].RestartCount == 1, err
+	})
 }
