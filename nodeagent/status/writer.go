@@ -137,7 +137,7 @@ func (w *Writer) write(ctx context.Context, uid types.UID) error {
 			return err
 		}
 		written, err := w.pods.Pods(base.Namespace).Patch(ctx, base.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
-		if gone(err) {
+		if err != nil && w.gone(ctx, base, err) {
 			w.Forget(uid)
 			return nil
 		}
@@ -152,7 +152,7 @@ func (w *Writer) write(ctx context.Context, uid types.UID) error {
 		return nil
 	}
 	options := metav1.DeleteOptions{GracePeriodSeconds: new(int64), Preconditions: metav1.NewUIDPreconditions(string(uid))}
-	if err := w.pods.Pods(base.Namespace).Delete(ctx, base.Name, options); err != nil && !gone(err) {
+	if err := w.pods.Pods(base.Namespace).Delete(ctx, base.Name, options); err != nil && !w.gone(ctx, base, err) {
 		return fmt.Errorf("removing pod %s/%s from the API: %w", base.Namespace, base.Name, err)
 	}
 	w.mu.Lock()
@@ -161,8 +161,15 @@ func (w *Writer) write(ctx context.Context, uid types.UID) error {
 	return nil
 }
 
-// gone reports whether the pod, or the one with this UID, is no more.
-func gone(err error) bool { return apierrors.IsNotFound(err) || apierrors.IsConflict(err) }
+// gone reports whether a write failed because the pod is no more, or another one
+// has its name. A conflict alone does not say so: it may be with another writer.
+func (w *Writer) gone(ctx context.Context, base *corev1.Pod, err error) bool {
+	if !apierrors.IsConflict(err) {
+		return apierrors.IsNotFound(err)
+	}
+	present, err := w.pods.Pods(base.Namespace).Get(ctx, base.Name, metav1.GetOptions{})
+	return apierrors.IsNotFound(err) || err == nil && present.UID != base.UID
+}
 
 // newer returns the later of two states of a pod.
 func newer(a, b *corev1.Pod) *corev1.Pod {

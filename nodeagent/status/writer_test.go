@@ -2,14 +2,18 @@ package status
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/skiff-project/skiff/e2e/testenv"
 )
@@ -24,8 +28,12 @@ type writerWorld struct {
 }
 
 func newWriterWorld(t *testing.T) *writerWorld {
+	return newWriterWorldOn(t, testenv.Shared(t).Client.CoreV1())
+}
+
+func newWriterWorldOn(t *testing.T, pods corev1client.PodsGetter) *writerWorld {
 	env := testenv.Shared(t)
-	writer, err := NewWriter(env.Client.CoreV1())
+	writer, err := NewWriter(pods)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,4 +179,39 @@ func TestWriterDelete(t *testing.T) {
 	w.writer.Delete(&old, status)
 	w.writer.Set(successor, func() corev1.PodStatus { s := *successor.Status.DeepCopy(); s.Message = "fine"; return s }())
 	w.until("p", w.message("fine"))
+}
+
+// contested fails the first deletion as one that others got in the way of.
+type contested struct {
+	corev1client.PodsGetter
+	failed *atomic.Bool
+}
+
+func (c contested) Pods(namespace string) corev1client.PodInterface {
+	return contestedPods{c.PodsGetter.Pods(namespace), c.failed}
+}
+
+type contestedPods struct {
+	corev1client.PodInterface
+	failed *atomic.Bool
+}
+
+func (c contestedPods) Delete(ctx context.Context, name string, options metav1.DeleteOptions) error {
+	if c.failed.CompareAndSwap(false, true) {
+		return apierrors.NewConflict(corev1.Resource("pods"), name, errors.New("the object has been modified"))
+	}
+	return c.PodInterface.Delete(ctx, name, options)
+}
+
+// TestWriterConflict: a conflict with another writer does not leave the pod behind.
+func TestWriterConflict(t *testing.T) {
+	env := testenv.Shared(t)
+	failed := &atomic.Bool{}
+	w := newWriterWorldOn(t, contested{env.Client.CoreV1(), failed})
+	pod := w.pod("p")
+	w.writer.Delete(pod, pod.Status)
+	w.until("p", func(_ *corev1.Pod, err error) bool { return apierrors.IsNotFound(err) })
+	if !failed.Load() {
+		t.Error("there was no conflict")
+	}
 }
