@@ -133,8 +133,7 @@ func (n *Network) reload(ctx context.Context) {
 	}
 }
 
-// load reads the directory again; a configuration that is broken or whose plugins are missing does not replace a good one
-// unless the good one is gone.
+// load reads the directory again.
 func (n *Network) load() {
 	list, err := firstConfig(n.config.ConfDir)
 	n.mu.Lock()

@@ -17,7 +17,8 @@ func stateOf(s *container.State) (state runtime.State, startFailed bool) {
 	switch s.Status {
 	case container.StateRunning, container.StatePaused:
 		return runtime.StateRunning, false
-	case container.StateExited:
+	case container.StateExited, container.StateDead, container.StateRemoving:
+		// Dead is a container whose removal has failed: nothing of it runs, and it cannot be stopped.
 		return runtime.StateExited, parseTime(s.StartedAt).IsZero()
 	case container.StateCreated:
 		if s.ExitCode != 0 || s.Error != "" {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
@@ -236,6 +237,28 @@ func TestPullError(t *testing.T) {
 		}
 		if err.Error() == text {
 			t.Errorf("%q still has the client's words", text)
+		}
+	}
+}
+
+// TestStateOf: what Docker no longer runs has ended, whatever Docker calls it.
+func TestStateOf(t *testing.T) {
+	const began = "2026-01-02T03:04:05Z"
+	for name, test := range map[string]struct {
+		state  container.State
+		want   runtime.State
+		failed bool
+	}{
+		"running":      {container.State{Status: container.StateRunning, StartedAt: began}, runtime.StateRunning, false},
+		"exited":       {container.State{Status: container.StateExited, StartedAt: began}, runtime.StateExited, false},
+		"dead":         {container.State{Status: container.StateDead, StartedAt: began}, runtime.StateExited, false},
+		"removing":     {container.State{Status: container.StateRemoving, StartedAt: began}, runtime.StateExited, false},
+		"created":      {container.State{Status: container.StateCreated}, runtime.StateCreated, false},
+		"start failed": {container.State{Status: container.StateCreated, ExitCode: 127}, runtime.StateExited, true},
+		"restarting":   {container.State{Status: container.StateRestarting, StartedAt: began}, runtime.StateUnknown, false},
+	} {
+		if got, failed := stateOf(&test.state); got != test.want || failed != test.failed {
+			t.Errorf("%s: %s, %v", name, got, failed)
 		}
 	}
 }
