@@ -107,6 +107,7 @@ func testDownAndUp(t *testing.T, c *cluster) {
 		t.Errorf("down left containers: %s %v", out, err)
 	}
 	c.mustRun(t, "up")
+	assertContains(t, c.kubectl(t, "get", "nodes"), " Ready ") // at once: up has waited for it
 	c.kubectl(t, "wait", "--for=condition=Ready", "pod/redis", "--timeout=60s")
 	c.shows(t, 30*time.Second, "PONG", "exec", "redis", "--", "redis-cli", "ping")
 	c.kubectl(t, "delete", "pod", "redis", "--timeout=60s")

@@ -3,6 +3,7 @@ package allinone
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,8 +16,9 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 )
 
-// nodeReady blocks until the node's Ready condition is True.
-func nodeReady(ctx context.Context, config *rest.Config, name string) error {
+// nodeReady blocks until the node agent has said, at since or later, that the node
+// is Ready. What it said before a restart does not count.
+func nodeReady(ctx context.Context, config *rest.Config, name string, since time.Time) error {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("building a client: %w", err)
@@ -35,15 +37,17 @@ func nodeReady(ctx context.Context, config *rest.Config, name string) error {
 	}
 	_, err = watchtools.UntilWithSync(ctx, lw, &corev1.Node{}, nil, func(e watch.Event) (bool, error) {
 		node, ok := e.Object.(*corev1.Node)
-		return ok && isReady(node), nil
+		return ok && isReady(node, since), nil
 	})
 	return err
 }
 
-func isReady(node *corev1.Node) bool {
+func isReady(node *corev1.Node, since time.Time) bool {
 	for _, condition := range node.Status.Conditions {
 		if condition.Type == corev1.NodeReady {
-			return condition.Status == corev1.ConditionTrue
+			// The API keeps whole seconds.
+			heard := !condition.LastHeartbeatTime.Time.Before(since.Truncate(time.Second))
+			return condition.Status == corev1.ConditionTrue && heard
 		}
 	}
 	return false

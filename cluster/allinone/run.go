@@ -40,9 +40,10 @@ func Run(ctx context.Context, cfg Config, report progress.Reporter) error {
 }
 
 type process struct {
-	cfg    Config
-	report progress.Reporter
-	files  *pki.Files
+	cfg     Config
+	started time.Time
+	report  progress.Reporter
+	files   *pki.Files
 
 	server     *server.Server
 	serverDone chan struct{} // closed when the API server has ended
@@ -61,6 +62,7 @@ func (p *process) run(ctx context.Context) error {
 	defer stopServer()
 
 	start := time.Now()
+	p.started = start
 	preparing, prepareCtx := errgroup.WithContext(ctx)
 	preparing.Go(func() error { return p.prepareNode(prepareCtx) })
 	if err := p.startServer(serverCtx); err != nil {
@@ -115,12 +117,18 @@ func (p *process) serverRuns() bool {
 
 // runParts runs everything but the API server until ctx ends or one part fails.
 func (p *process) runParts(ctx context.Context) error {
-	group, groupCtx := errgroup.WithContext(ctx)
-	for _, part := range p.parts() {
+	parts := p.parts()
+	components := make([]runner, len(parts)) // all are built before one runs
+	for i, part := range parts {
 		component, err := part.build()
 		if err != nil {
 			return fmt.Errorf("building the %s: %w", part.name, err)
 		}
+		components[i] = component
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, part := range parts {
+		component := components[i]
 		group.Go(func() error {
 			logged, file := withLog(groupCtx, p.cfg.DataDir, part.name, 0)
 			p.addLog(file)
@@ -145,7 +153,7 @@ func (p *process) runParts(ctx context.Context) error {
 // awaitNode reports Done once the node is Ready.
 func (p *process) awaitNode(ctx context.Context) error {
 	start := time.Now()
-	if err := nodeReady(ctx, p.client(pki.AdminUser, pki.AdminGroup), p.cfg.NodeName); err != nil {
+	if err := nodeReady(ctx, p.client(pki.AdminUser, pki.AdminGroup), p.cfg.NodeName, p.started); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
