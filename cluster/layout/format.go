@@ -37,7 +37,8 @@ func (d DataDir) CheckFormat() error {
 	return nil
 }
 
-// WriteFormat records that writer (a skiff version) now owns the directory.
+// WriteFormat records that writer (a skiff version) now owns the directory. The
+// file lasts even through a loss of power: without it the data would be refused.
 func (d DataDir) WriteFormat(writer string) error {
 	content, err := json.Marshal(formatFile{Format: Format, Writer: writer})
 	if err != nil {
@@ -51,7 +52,12 @@ func (d DataDir) WriteFormat(writer string) error {
 
 func writeAtomically(path string, content []byte) error {
 	temporary := path + ".new"
-	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
 	return os.Rename(temporary, path)

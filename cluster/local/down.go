@@ -72,7 +72,29 @@ func removeContext(target Kubeconfig) error {
 	return nil
 }
 
+// removeAll removes the data directory, and the file by which it is known as
+// skiff's last of all, so that a removal that failed half-way can be tried again.
 func removeAll(dir layout.DataDir) error {
+	mounts, err := teardown.MountsUnder(string(dir))
+	if err != nil {
+		return err
+	}
+	if len(mounts) > 0 {
+		return fmt.Errorf("%s is kept: removing it would reach into what is mounted on %s", dir, mounts[0])
+	}
+	entries, err := os.ReadDir(string(dir))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("reading the data directory: %w", err)
+	}
+	for _, entry := range entries {
+		path := filepath.Join(string(dir), entry.Name())
+		if path == dir.FormatFile() {
+			continue
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("removing the data directory: %w", err)
+		}
+	}
 	if err := os.RemoveAll(string(dir)); err != nil {
 		return fmt.Errorf("removing the data directory: %w", err)
 	}

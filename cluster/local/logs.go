@@ -59,7 +59,7 @@ func seekTail(file *os.File, n int) error {
 	if n < 0 {
 		return nil
 	}
-	starts := make([]int64, 0, n+1) // a ring would save little: one entry a line shown
+	var starts []int64 // a ring would save little: one entry a line shown
 	var offset int64
 	reader := bufio.NewReader(file)
 	for {
@@ -110,6 +110,9 @@ func follow(ctx context.Context, path string, file *os.File, out io.Writer) erro
 		case <-ctx.Done():
 			return nil
 		case err := <-watcher.Errors:
+			if errors.Is(err, fsnotify.ErrEventOverflow) {
+				continue // other files were busy; what is new here is read above
+			}
 			return fmt.Errorf("watching the log: %w", err)
 		case event := <-watcher.Events:
 			if event.Name != path || !event.Has(fsnotify.Create) {

@@ -2,8 +2,11 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,12 +41,15 @@ func ReadStatus(ctx context.Context, dir layout.DataDir) (Status, error) {
 		return Status{}, err
 	}
 	status := Status{Process: info}
-	if status.Usage, err = process.UsageOf(info.PID); err != nil {
+	if status.Usage, err = process.UsageOf(info.PID); errors.Is(err, os.ErrNotExist) {
+		return Status{}, nil // it has ended since
+	} else if err != nil {
 		return Status{}, err
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", dir.AdminKubeconfig())
-	if err != nil {
-		return Status{}, fmt.Errorf("reading the administrator's kubeconfig: %w", err)
+	if err != nil { // a finding, too: it is still starting, or somebody damaged the file
+		status.Problems = append(status.Problems, fmt.Sprintf("reading the administrator's kubeconfig: %v", err))
+		return status, nil
 	}
 	config.Timeout = statusTimeout
 	client, err := kubernetes.NewForConfig(config)
@@ -98,6 +104,9 @@ func failedChecks(verbose string, err error) []string {
 }
 
 func nodeProblems(nodes []corev1.Node) []string {
+	if len(nodes) == 0 {
+		return []string{"no node has registered (see: skiff logs nodeagent)"}
+	}
 	var problems []string
 	for _, node := range nodes {
 		for _, condition := range node.Status.Conditions {
@@ -116,7 +125,7 @@ func nodeProblems(nodes []corev1.Node) []string {
 func podProblems(pods []corev1.Pod) []string {
 	var problems []string
 	for _, pod := range pods {
-		for _, container := range pod.Status.ContainerStatuses {
+		for _, container := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 			waiting := container.State.Waiting
 			if waiting == nil || waiting.Reason == "ContainerCreating" || waiting.Reason == "PodInitializing" {
 				continue

@@ -85,8 +85,11 @@ func Detached(ctx context.Context, dir layout.DataDir, executable string, args [
 // steps to report, a failed start included.
 func Foreground(ctx context.Context, cfg allinone.Config, args []string, report progress.Reporter) error {
 	err := foreground(ctx, cfg, args, report)
-	if err != nil {
+	switch {
+	case err != nil:
 		report.Report(progress.Event{Error: err.Error()})
+	case ctx.Err() != nil: // after Done nobody listens any more
+		report.Report(progress.Event{Error: "it was stopped before the node became Ready"})
 	}
 	return err
 }
@@ -122,7 +125,7 @@ func WriteKubeconfig(dir layout.DataDir, target Kubeconfig) error {
 		return nil
 	}
 	if err := pki.MergeKubeconfig(target.Path, dir.AdminKubeconfig(), ContextName); err != nil {
-		return fmt.Errorf("adding the context %q to %s: %w", ContextName, target.Path, err)
+		return fmt.Errorf("the cluster is up, but its context %q was not added to your kubeconfig (%s works as well): %w", ContextName, dir.AdminKubeconfig(), err)
 	}
 	return nil
 }

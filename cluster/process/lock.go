@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -47,7 +48,7 @@ func Acquire(path string, info Info) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock file: %w", err)
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := lockExclusively(int(file.Fd())); err != nil {
 		_ = file.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w with data directory %s", ErrRunning, filepath.Dir(path))
@@ -60,6 +61,20 @@ func Acquire(path string, info Info) (*Lock, error) {
 		return nil, err
 	}
 	return lock, nil
+}
+
+// lockExclusively takes the lock unless a process holds it. One that only looks
+// (Running) holds a shared lock for a moment and must not pass for the holder.
+func lockExclusively(fd int) error {
+	for {
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		if err := unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB); err != nil {
+			return err // held exclusively
+		}
+	}
 }
 
 func (l *Lock) write(info Info) error {
@@ -97,7 +112,9 @@ func Running(path string) (*Info, error) {
 		return nil, fmt.Errorf("probing the lock on %s: %w", path, err)
 	}
 	var info Info
-	if err := json.NewDecoder(file).Decode(&info); err != nil {
+	if err := json.NewDecoder(file).Decode(&info); errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("a process has just taken %s and has not said yet who it is: try again", path)
+	} else if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return &info, nil

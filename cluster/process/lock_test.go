@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestLock(t *testing.T) {
@@ -39,6 +41,44 @@ func TestLock(t *testing.T) {
 	defer second.Close()
 	if info, err := Running(path); err != nil || info == nil || info.PID != 7 {
 		t.Fatalf("the second holder is %+v, %v", info, err)
+	}
+}
+
+// Who only asks whether skiff runs does not keep it from starting.
+func TestAcquireAmongObservers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "skiff.lock")
+	observer, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer observer.Close()
+	if err := unix.Flock(int(observer.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		lock *Lock
+		err  error
+	}
+	acquired := make(chan result, 1)
+	go func() {
+		lock, err := Acquire(path, Info{PID: 1})
+		acquired <- result{lock, err}
+	}()
+	select {
+	case got := <-acquired:
+		t.Fatalf("Acquire did not wait for the observer: %v", got.err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	if err := unix.Flock(int(observer.Fd()), unix.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	got := <-acquired
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	defer got.lock.Close()
+	if info, err := Running(path); err != nil || info == nil || info.PID != 1 {
+		t.Fatalf("Running returned %+v, %v", info, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -51,18 +52,14 @@ func Node(ctx context.Context, c Config, report progress.Reporter) error {
 // removePods unmounts what pods had mounted and removes their folders: after the
 // end of all containers they hold nothing that outlives a pod.
 func removePods(_ context.Context, c Config) error {
-	mounts, err := mount.New("").List()
+	mounts, err := MountsUnder(c.DataDir.Kubelet())
 	if err != nil {
-		return fmt.Errorf("listing mounts: %w", err)
+		return err
 	}
-	root := c.DataDir.Kubelet() + "/"
 	var problems []error
-	for _, m := range slices.Backward(mounts) { // the newest, and so the innermost, first
-		if !strings.HasPrefix(m.Path, root) {
-			continue
-		}
-		if err := unix.Unmount(m.Path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-			problems = append(problems, fmt.Errorf("unmounting %s: %w", m.Path, err))
+	for _, path := range mounts {
+		if err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			problems = append(problems, fmt.Errorf("unmounting %s: %w", path, err))
 		}
 	}
 	if len(problems) > 0 {
@@ -72,6 +69,30 @@ func removePods(_ context.Context, c Config) error {
 		return fmt.Errorf("removing pod folders: %w", err)
 	}
 	return nil
+}
+
+// MountsUnder returns the mount points below dir, the newest, and so the innermost,
+// first. The kernel lists them by their real paths, so a link on the way to dir is
+// followed. A folder that does not exist has none.
+func MountsUnder(dir string) ([]string, error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for %s: %w", dir, err)
+	}
+	mounts, err := mount.New("").List()
+	if err != nil {
+		return nil, fmt.Errorf("listing mounts: %w", err)
+	}
+	var below []string
+	for _, m := range slices.Backward(mounts) {
+		if strings.HasPrefix(m.Path, real+"/") {
+			below = append(below, m.Path)
+		}
+	}
+	return below, nil
 }
 
 func removeNetwork(ctx context.Context, c Config) error {

@@ -2,11 +2,15 @@ package main
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/component-base/cli"
 	kubectl "k8s.io/kubectl/pkg/cmd"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 )
 
 // kubectlCommand is stock kubectl, for machines that have none. Its flags are
@@ -18,7 +22,8 @@ func kubectlCommand() *cobra.Command {
 		Example:            "  skiff kubectl get pods --all-namespaces",
 		GroupID:            groupCluster,
 		DisableFlagParsing: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Run: func(_ *cobra.Command, args []string) {
+			signal.Reset(os.Interrupt, syscall.SIGTERM) // kubectl ends by them, or has its own way
 			streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 			stock := kubectl.NewDefaultKubectlCommandWithArgs(kubectl.KubectlOptions{
 				PluginHandler: kubectl.NewDefaultPluginHandler([]string{"kubectl"}),
@@ -27,7 +32,9 @@ func kubectlCommand() *cobra.Command {
 				IOStreams:     streams,
 			})
 			stock.SetArgs(args)
-			return stock.ExecuteContext(cmd.Context())
+			if err := cli.RunNoErrOutput(stock); err != nil {
+				cmdutil.CheckErr(err) // prints as kubectl does, and exits
+			}
 		},
 	}
 }

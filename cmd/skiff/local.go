@@ -46,12 +46,23 @@ func (o *localOptions) kubeconfigTarget() local.Kubeconfig {
 	case "none":
 		return local.Kubeconfig{}
 	case "":
-		home := os.Getenv("HOME")
-		if caller, err := user.Lookup(os.Getenv("SUDO_USER")); err == nil {
-			home = caller.HomeDir
-		}
-		return local.Kubeconfig{Path: pki.UserKubeconfig(os.Getenv(clientcmd.RecommendedConfigPathEnvVar), home)}
+		return local.Kubeconfig{Path: pki.UserKubeconfig(os.Getenv(clientcmd.RecommendedConfigPathEnvVar), homeDir())}
 	default:
 		return local.Kubeconfig{Path: o.kubeconfig}
 	}
+}
+
+// homeDir is the home of who is going to run kubectl. Service managers set no
+// HOME; a kubeconfig relative to the working directory would help nobody.
+func homeDir() string {
+	if caller, err := user.Lookup(os.Getenv("SUDO_USER")); err == nil {
+		return caller.HomeDir
+	}
+	if home := os.Getenv("HOME"); home != "" {
+		return home
+	}
+	if self, err := user.Current(); err == nil && self.HomeDir != "" {
+		return self.HomeDir
+	}
+	return "/root" // these commands need root
 }

@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,6 +84,7 @@ func (o *upOptions) run(cmd *cobra.Command) error {
 		return nil
 	}
 	if o.progressFD != 0 { // the starter has checked the machine
+		syscall.CloseOnExec(o.progressFD) // its end tells the starter that this process, not a child, has gone
 		pipe := os.NewFile(uintptr(o.progressFD), "progress")
 		defer pipe.Close()
 		return local.Foreground(ctx, cfg, os.Args[1:], &progress.Pipe{W: pipe})
@@ -103,8 +106,7 @@ func (o *upOptions) detach(ctx context.Context, cmd *cobra.Command, cfg allinone
 	start := time.Now()
 	waiting, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	args := append(os.Args[1:], fmt.Sprintf("--progress-fd=%d", process.ProgressFD))
-	if err := local.Detached(waiting, cfg.DataDir, executable, args, cmd.OutOrStdout()); err != nil {
+	if err := local.Detached(waiting, cfg.DataDir, executable, detachedArgs(os.Args[1:], cfg.DataDir), cmd.OutOrStdout()); err != nil {
 		return err
 	}
 	target := o.kubeconfigTarget()
@@ -117,6 +119,12 @@ func (o *upOptions) detach(ctx context.Context, cmd *cobra.Command, cfg allinone
 	}
 	fmt.Fprintln(cmd.OutOrStdout())
 	return nil
+}
+
+// detachedArgs are the arguments of the background process: the user's own, with
+// the data directory made absolute, since it works in another folder.
+func detachedArgs(args []string, dir layout.DataDir) []string {
+	return append(slices.Clone(args), "--data-dir="+string(dir), fmt.Sprintf("--progress-fd=%d", process.ProgressFD))
 }
 
 // config turns flags into the cluster's configuration; errors name the flag.
@@ -155,7 +163,7 @@ func (o *upOptions) config() (allinone.Config, error) {
 		return allinone.Config{}, fmt.Errorf("finding this program: %w", err)
 	}
 	return allinone.Config{
-		DataDir: layout.DataDir(dir), Version: skiffVersion, NodeName: name, NodeIPs: []netip.Addr{ip},
+		DataDir: dir, Version: skiffVersion, NodeName: name, NodeIPs: []netip.Addr{ip},
 		PodCIDRs: pods, ServiceCIDRs: services,
 		SecurePort: o.securePort, KubeletPort: o.kubeletPort, ProxyHealthPort: o.proxyHealthPort,
 		DockerHost: o.dockerHost, ProgramDir: filepath.Dir(executable),
