@@ -91,6 +91,11 @@ func (s *Scheduler) nodeChanged(ctx context.Context, old, current *corev1.Node) 
 
 // podChanged takes in a pod's event; old or current is nil if there is none.
 func (s *Scheduler) podChanged(ctx context.Context, old, current *corev1.Pod) {
+	if old != nil && current != nil && old.UID != current.UID {
+		// The watch missed that one pod went and another of its name came.
+		s.podGone(ctx, old)
+		old = nil
+	}
 	switch {
 	case current == nil:
 		if old != nil {
