@@ -17,8 +17,9 @@ import (
 
 // scheduleOne works on one pod up to its binding, which goes on in the background.
 func (s *Scheduler) scheduleOne(ctx context.Context, waiting *queue.Pod) {
-	pod := waiting.Pod
-	if s.skip(pod) {
+	// The queue does not take in updates of a pod that it has handed out.
+	pod := s.latest(waiting.Pod)
+	if pod == nil {
 		s.queue.Done(waiting)
 		return
 	}
@@ -42,14 +43,17 @@ func (s *Scheduler) scheduleOne(ctx context.Context, waiting *queue.Pod) {
 	s.binding.Go(func() { s.bind(ctx, state, waiting, assumed, node) })
 }
 
-// skip reports whether the pod needs no scheduling any more: it is going, or it is
-// already placed.
-func (s *Scheduler) skip(pod *corev1.Pod) bool {
+// latest returns the newest known state of the pod, or nil if it needs no
+// scheduling any more: it is going, or it is already placed.
+func (s *Scheduler) latest(pod *corev1.Pod) *corev1.Pod {
 	latest, err := s.pods.Pods(pod.Namespace).Get(pod.Name)
 	if err != nil || latest.UID != pod.UID {
-		return true
+		return nil
 	}
-	return latest.DeletionTimestamp != nil || latest.Spec.NodeName != "" || s.cache.Holds(pod.UID)
+	if latest.DeletionTimestamp != nil || latest.Spec.NodeName != "" || s.cache.Holds(pod.UID) {
+		return nil
+	}
+	return latest
 }
 
 // place returns the name of the best node, or a *framework.FitError.
@@ -102,8 +106,8 @@ func (s *Scheduler) bind(ctx context.Context, state fwk.CycleState, waiting *que
 // failed gives the pod back to the queue and tells the user why.
 func (s *Scheduler) failed(ctx context.Context, waiting *queue.Pod, cause error) {
 	logger := klog.FromContext(ctx)
-	latest, err := s.pods.Pods(waiting.Pod.Namespace).Get(waiting.Pod.Name)
-	if err != nil || latest.UID != waiting.Pod.UID || latest.Spec.NodeName != "" || ctx.Err() != nil {
+	latest := s.latest(waiting.Pod)
+	if latest == nil || ctx.Err() != nil {
 		s.queue.Done(waiting) // gone, or placed by somebody else
 		return
 	}

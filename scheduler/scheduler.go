@@ -63,32 +63,52 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	if !s.cfg.LeaderElect {
 		return s.work(ctx)
 	}
+	elected := make(chan context.Context, 1) // ends with the leadership
+	elector, err := s.elector(func(leading context.Context) { elected <- leading })
+	if err != nil {
+		return fmt.Errorf("preparing the leader election: %w", err)
+	}
+	// The lease outlives ctx: it is given back only when the work is over.
+	holding, release := context.WithCancel(context.WithoutCancel(ctx))
+	released := make(chan struct{})
+	go func() {
+		defer close(released)
+		elector.Run(holding)
+	}()
+	defer func() {
+		release()
+		<-released
+	}()
+	select {
+	case <-ctx.Done():
+		return nil
+	case leading := <-elected:
+		working, stop := context.WithCancel(ctx)
+		defer stop()
+		defer context.AfterFunc(leading, stop)()
+		err := s.work(working)
+		if ctx.Err() == nil && leading.Err() != nil {
+			return errors.Join(errors.New("the leader election was lost"), err)
+		}
+		return err
+	}
+}
+
+func (s *Scheduler) elector(elected func(ctx context.Context)) (*leaderelection.LeaderElector, error) {
 	hostname, err := os.Hostname()
 	if err != nil {
-		return fmt.Errorf("naming this candidate: %w", err)
+		return nil, fmt.Errorf("naming this candidate: %w", err)
 	}
 	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, metav1.NamespaceSystem, "kube-scheduler",
 		s.client.CoreV1(), s.client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: hostname + "_" + uuid.NewString()})
 	if err != nil {
-		return fmt.Errorf("preparing the leader election: %w", err)
+		return nil, fmt.Errorf("making the lock: %w", err)
 	}
-	var workErr error
-	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+	return leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: lock, LeaseDuration: s.cfg.LeaseDuration, RenewDeadline: s.cfg.RenewDeadline, RetryPeriod: s.cfg.RetryPeriod,
 		ReleaseOnCancel: true, Name: "kube-scheduler",
-		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(ctx context.Context) { workErr = s.work(ctx) },
-			OnStoppedLeading: func() {},
-		},
+		Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: elected, OnStoppedLeading: func() {}},
 	})
-	if err != nil {
-		return fmt.Errorf("preparing the leader election: %w", err)
-	}
-	elector.Run(ctx)
-	if ctx.Err() == nil {
-		return errors.Join(errors.New("the leader election was lost"), workErr)
-	}
-	return workErr
 }
 
 // work runs the informers and the loop.

@@ -23,7 +23,12 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 // start runs a scheduler until the test ends or stop is called.
 func start(t *testing.T, env *testenv.Env) (stop func()) {
 	t.Helper()
-	s, err := scheduler.New(scheduler.Config{RESTConfig: env.ConfigFor("system:kube-scheduler")})
+	return startWith(t, scheduler.Config{RESTConfig: env.ConfigFor("system:kube-scheduler")})
+}
+
+func startWith(t *testing.T, cfg scheduler.Config) (stop func()) {
+	t.Helper()
+	s, err := scheduler.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +59,15 @@ func namespace(t *testing.T, env *testenv.Env) string {
 	if _, err := env.Client.CoreV1().ServiceAccounts(ns).Create(t.Context(), account, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatalf("creating the service account: %v", err)
 	}
+	// Nobody empties the namespace here, and pods that still wait would take the
+	// room of a later test.
+	t.Cleanup(func() {
+		zero := int64(0)
+		err := env.Client.CoreV1().Pods(ns).DeleteCollection(context.Background(), metav1.DeleteOptions{GracePeriodSeconds: &zero}, metav1.ListOptions{})
+		if err != nil {
+			t.Errorf("deleting the pods of %s: %v", ns, err)
+		}
+	})
 	return ns
 }
 
@@ -256,4 +270,34 @@ func TestNoOvercommit(t *testing.T) {
 	if err != nil || len(perNode) != 4 {
 		t.Errorf("pods by node: %v, %v", perNode, err)
 	}
+}
+
+// A scheduler that ends has given the lease back, so that the next one need not
+// wait for it to run out.
+func TestLeaderElection(t *testing.T) {
+	env := testenv.Shared(t)
+	system := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}
+	if _, err := env.Client.CoreV1().Namespaces().Create(t.Context(), system, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatal(err)
+	}
+	ns := namespace(t, env)
+	makeNode(t, env, "elected", "1")
+	cfg := scheduler.Config{
+		RESTConfig: env.ConfigFor("system:kube-scheduler"), LeaderElect: true,
+		LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 100 * time.Millisecond,
+	}
+	stop := startWith(t, cfg)
+	makePod(t, env, ns, "first", "100m", nil)
+	until(t, env, ns, "first", "scheduled", on("elected"))
+	stop()
+	lease, err := env.Client.CoordinationV1().Leases(metav1.NamespaceSystem).Get(t.Context(), "kube-scheduler", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if holder := lease.Spec.HolderIdentity; holder != nil && *holder != "" {
+		t.Errorf("the lease is still held by %s", *holder)
+	}
+	startWith(t, cfg)
+	makePod(t, env, ns, "second", "100m", nil)
+	until(t, env, ns, "second", "scheduled", on("elected"))
 }
