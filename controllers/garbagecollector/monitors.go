@@ -205,8 +205,16 @@ func (m *monitors) handler(gvr schema.GroupVersionResource, kind schema.GroupVer
 			m.sink.removed(o.identity)
 		}
 	}
+	changed := func(old, obj any) {
+		before, okBefore := read(old, kind)
+		after, okAfter := read(obj, kind)
+		if okBefore && okAfter && before.UID != after.UID {
+			m.sink.removed(before.identity) // the watch missed that one went and its namesake came
+		}
+		seen(obj)
+	}
 	if !apiSources.Has(gvr.GroupResource()) {
-		return cache.ResourceEventHandlerFuncs{AddFunc: seen, UpdateFunc: func(_, obj any) { seen(obj) }, DeleteFunc: gone}
+		return cache.ResourceEventHandlerFuncs{AddFunc: seen, UpdateFunc: changed, DeleteFunc: gone}
 	}
 	notify := func() {
 		select {
@@ -221,7 +229,7 @@ func (m *monitors) handler(gvr schema.GroupVersionResource, kind schema.GroupVer
 				notify()
 			}
 		},
-		UpdateFunc: func(_, obj any) { seen(obj); notify() },
+		UpdateFunc: func(old, obj any) { changed(old, obj); notify() },
 		DeleteFunc: func(obj any) { gone(obj); notify() },
 	}
 }

@@ -81,6 +81,11 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		Watches(&corev1.Node{}, handler.Funcs{
 			CreateFunc: func(_ context.Context, e event.CreateEvent, q podcontrol.Queue) { enqueue(e.Object, q) },
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q podcontrol.Queue) {
+				if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() { // the watch missed a deletion
+					r.release(e.ObjectOld.GetUID())
+					enqueue(e.ObjectNew, q)
+					return
+				}
 				node, ok := e.ObjectNew.(*corev1.Node)
 				if ok && len(node.Spec.PodCIDRs) == 0 {
 					enqueue(node, q)

@@ -63,7 +63,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q podcontrol.Queue) {
 				before, okBefore := e.ObjectOld.(*corev1.Pod)
 				after, okAfter := e.ObjectNew.(*corev1.Pod)
-				if okBefore && okAfter && (before.Spec.NodeName != after.Spec.NodeName ||
+				if okBefore && okAfter && (before.UID != after.UID || before.Spec.NodeName != after.Spec.NodeName ||
 					!equality.Semantic.DeepEqual(before.Spec.Tolerations, after.Spec.Tolerations)) {
 					enqueue(after, q)
 				}
