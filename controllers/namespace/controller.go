@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -67,7 +68,12 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		Named(r.Name()).
 		Watches(&corev1.Namespace{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(terminating)).
 		Watches(&corev1.Pod{}, handler.Funcs{DeleteFunc: r.podDeleted}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: r.Workers,
+			// No event tells that an aggregated API answers again, so that what failed
+			// must be tried at least so often.
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, time.Minute),
+		}).
 		Complete(r)
 }
 
