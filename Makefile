@@ -5,8 +5,9 @@ SHELL := /bin/bash
 
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 export CGO_ENABLED ?= 0
-# Linking the whole API server peaks at 2 GB: one package after the other.
-export GOFLAGS ?= -trimpath
+# The version is stamped below; go's own stamp would make every commit another
+# binary, and fails in a checkout that belongs to somebody else.
+export GOFLAGS ?= -trimpath -buildvcs=false
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 KUBE_VERSION := v1.37.2
@@ -19,9 +20,6 @@ LDFLAGS := -s -w -X main.skiffVersion=$(VERSION) \
 	-X $(KUBE_VERSION_PKG).gitCommit=$(COMMIT) -X $(KUBE_VERSION_PKG).gitTreeState=clean \
 	-X $(KUBE_VERSION_PKG).buildDate=$(COMMIT_DATE)
 
-UNIT = $(shell hack/test-packages.sh unit)
-INTEGRATION = $(shell hack/test-packages.sh integration)
-
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +30,7 @@ deps: ## install what the machine lacks (Docker Engine, iptables, ...) and start
 
 .PHONY: build
 build: ## build bin/skiff, bin/skiff-cni and bin/skiff-pause
+	@# Linking the whole API server peaks at 2 GB: one after the other.
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/skiff-cni ./cmd/skiff-pause
 	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/skiff
 
@@ -52,12 +51,12 @@ test: deps verify test-unit ## all tests
 	hack/without-cluster.sh $(MAKE) test-integration test-e2e
 
 .PHONY: test-unit
-test-unit: ## pure code: tables, golden files, a short fuzz run
-	go test $(UNIT)
+test-unit: ## pure code: tables, golden files, the seeds of fuzz tests
+	packages=$$(hack/test-packages.sh unit); go test $$packages
 
 .PHONY: test-integration
 test-integration: deps ## against our API server, the kernel in throw-away namespaces, and Docker
-	hack/without-cluster.sh go test -p 2 -timeout 15m $(INTEGRATION)
+	packages=$$(hack/test-packages.sh integration); hack/without-cluster.sh go test -p 2 -timeout 15m $$packages
 
 .PHONY: test-e2e
 test-e2e: deps build images ## the built binaries, stock kubectl and real containers
@@ -65,7 +64,7 @@ test-e2e: deps build images ## the built binaries, stock kubectl and real contai
 
 .PHONY: test-race
 test-race: ## the unit tests under the race detector (needs a C compiler; slow the first time)
-	CGO_ENABLED=1 go test -race $(UNIT)
+	packages=$$(hack/test-packages.sh unit); CGO_ENABLED=1 go test -race $$packages
 
 .PHONY: bench
 bench: deps build images ## start-up, pod latency, memory and idle CPU, as a table beside Docker's own floor

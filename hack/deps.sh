@@ -42,19 +42,21 @@ fi
 # Newer releases ship Docker's command line in a package of its own.
 if ! command -v docker >/dev/null; then
   say "installing docker-cli"
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker-cli >/dev/null
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends docker-cli >/dev/null
 fi
 
 docker_answers() { docker info >/dev/null 2>&1; }
 
 start_docker() {
   if [ -d /run/systemd/system ]; then
-    say "starting docker.service"
-    systemctl start docker
+    say "starting docker.service (log: journalctl -u docker)"
+    systemctl start docker || true # whether it answers is asked below
     return
   fi
   say "starting dockerd (log: /var/log/dockerd.log)"
-  # The daemon outlives this shell, and its limits are those of a service.
+  # The daemon outlives this shell.
   PATH=$PATH:/usr/sbin:/sbin setsid nohup dockerd >/var/log/dockerd.log 2>&1 </dev/null &
 }
 
@@ -67,7 +69,11 @@ if ! docker_answers; then
 fi
 if ! docker_answers; then
   say "the Docker daemon does not answer; its log ends with:" >&2
-  tail -n 5 /var/log/dockerd.log >&2 2>/dev/null || true
+  if [ -d /run/systemd/system ]; then
+    journalctl -u docker -n 5 --no-pager >&2 || true
+  else
+    tail -n 5 /var/log/dockerd.log >&2 2>/dev/null || true
+  fi
   exit 1
 fi
 say "ready"

@@ -12,6 +12,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Stamps are taken of binaries: go must not put the commit into them.
+export GOFLAGS="${GOFLAGS:-} -buildvcs=false"
+
 say() { printf 'images: %s\n' "$*"; }
 
 work=$(mktemp -d)
@@ -36,6 +39,11 @@ make_image() {
   say "made $image"
 }
 
+if ! docker version >/dev/null 2>&1; then
+  say "the Docker daemon does not answer (hack/deps.sh installs and starts one)" >&2
+  exit 1
+fi
+
 stamp_of() { cat "$@" | sha256sum | cut -c1-16; }
 
 pause() {
@@ -44,6 +52,11 @@ pause() {
   stamp=$(stamp_of "$work/pause/pause")
   fresh skiff/pause:1 "$stamp" && return
   make_image skiff/pause:1 "$stamp" "$work/pause" 'ENTRYPOINT ["/pause"]' 'USER 65535:65535'
+}
+
+download() {
+  apt-get -y -qq -o Dir::State::status="$work/status" -o Dir::Cache::archives="$work/debs" \
+    -o Debug::NoLocking=1 -o APT::Sandbox::User=root --no-install-recommends --download-only install "$@" >/dev/null
 }
 
 # unpack ROOT PACKAGE...: the packages and all that they depend on, unpacked. An
@@ -55,8 +68,15 @@ unpack() {
   mkdir -p "$work/debs/partial" "$root"
   rm -f "$work"/debs/*.deb
   : >"$work/status"
-  apt-get -y -qq -o Dir::State::status="$work/status" -o Dir::Cache::archives="$work/debs" \
-    -o Debug::NoLocking=1 -o APT::Sandbox::User=root --no-install-recommends --download-only install "$@" >/dev/null
+  if ! command -v apt-get >/dev/null; then
+    say "the demo images are made of Debian packages: this needs apt-get" >&2
+    exit 1
+  fi
+  if ! download "$@" 2>/dev/null; then # the package lists may be old, or not there
+    say "updating the package lists"
+    apt-get update -qq
+    download "$@"
+  fi
   for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$root"; done
   rm -rf "$root"/usr/share/{doc,man,locale,perl}
 }

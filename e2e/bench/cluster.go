@@ -82,7 +82,7 @@ func measureStarts(ctx context.Context, c *cluster, r *report, rounds int) error
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			return fmt.Errorf("killing the process: %w", err)
 		}
-		for syscall.Kill(pid, 0) == nil {
+		for syscall.Kill(pid, 0) == nil && ctx.Err() == nil {
 			<-time.After(10 * time.Millisecond)
 		}
 		if err := up(&killed); err != nil {
