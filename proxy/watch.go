@@ -34,13 +34,15 @@ func (p *Proxy) watch(ctx context.Context) (stop func(), err error) {
 		}))
 	stop = func() { objects.Shutdown(); ownNode.Shutdown() }
 
+	onSlice := handler(p.setSlice, p.deleteSlice)
+	onSlice.UpdateFunc = func(old, obj any) { p.replaceSlice(old, obj) }
 	var synced []cache.InformerSynced
 	for _, w := range []struct {
 		informer cache.SharedIndexInformer
 		handler  cache.ResourceEventHandler
 	}{
 		{objects.Core().V1().Services().Informer(), handler(p.setService, p.deleteService)},
-		{objects.Discovery().V1().EndpointSlices().Informer(), handler(p.setSlice, p.deleteSlice)},
+		{objects.Discovery().V1().EndpointSlices().Informer(), onSlice},
 		{ownNode.Core().V1().Nodes().Informer(), handler(p.setNode, p.deleteNode)},
 	} {
 		registration, err := w.informer.AddEventHandler(w.handler)
@@ -52,7 +54,8 @@ func (p *Proxy) watch(ctx context.Context) (stop func(), err error) {
 	objects.Start(ctx.Done())
 	ownNode.Start(ctx.Done())
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
-		return stop, fmt.Errorf("waiting for Services and EndpointSlices: %w", context.Cause(ctx))
+		// Not the cause: why the proxy shall stop is no failure of its own.
+		return stop, fmt.Errorf("waiting for Services and EndpointSlices: %w", ctx.Err())
 	}
 	return stop, nil
 }
@@ -69,7 +72,7 @@ func trim(obj any) (any, error) {
 }
 
 // handler calls set and remove with typed objects.
-func handler[T any](set, remove func(T)) cache.ResourceEventHandler {
+func handler[T any](set, remove func(T)) cache.ResourceEventHandlerFuncs {
 	typed := func(obj any, do func(T)) {
 		if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 			obj = gone.Obj
@@ -96,6 +99,19 @@ func (p *Proxy) deleteService(svc *corev1.Service) {
 
 func (p *Proxy) setSlice(slice *discoveryv1.EndpointSlice) {
 	p.each(func(f *family) bool { return f.tracker.SetSlice(slice) })
+}
+
+// replaceSlice takes a slice away from the Service that its label named before.
+func (p *Proxy) replaceSlice(before, after any) {
+	old, ok := before.(*discoveryv1.EndpointSlice)
+	fresh, okFresh := after.(*discoveryv1.EndpointSlice)
+	if !ok || !okFresh {
+		return
+	}
+	if old.Labels[discoveryv1.LabelServiceName] != fresh.Labels[discoveryv1.LabelServiceName] {
+		p.deleteSlice(old)
+	}
+	p.setSlice(fresh)
 }
 
 func (p *Proxy) deleteSlice(slice *discoveryv1.EndpointSlice) {
