@@ -56,7 +56,7 @@ func TestAuthentication(t *testing.T) {
 	}
 }
 
-// TestAuthorization names the paths of FACTS 1.8: which subresource of nodes each one is.
+// TestAuthorization: which subresource of nodes stands for each path.
 func TestAuthorization(t *testing.T) {
 	tests := []struct {
 		method, path, verb string
