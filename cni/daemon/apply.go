@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/containernetworking/cni/pkg/types"
@@ -97,6 +98,7 @@ func setSysctls(ctx context.Context, is4 bool, bridge string) error {
 	if !is4 {
 		wanted = [][2]string{{"net/ipv6/conf/all/forwarding", "1"}, {"net/bridge/bridge-nf-call-ip6tables", "1"}}
 	}
+	loadBridgeFilter(ctx, "/proc/sys/net/bridge", "modprobe")
 	for _, s := range wanted {
 		err := netlink.Sysctl(s[0], s[1])
 		if netlink.IsMissing(err) {
@@ -108,6 +110,25 @@ func setSysctls(ctx context.Context, is4 bool, bridge string) error {
 		}
 	}
 	return nil
+}
+
+// loadBridgeFilter loads the kernel module that shows bridged packets to the
+// rules, where its settings are missing. Without it a pod gets no answer from a
+// Service whose endpoint is on the same node. Docker loads it only in some versions.
+func loadBridgeFilter(ctx context.Context, settings, modprobe string) {
+	if _, err := os.Stat(settings); !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if found, err := exec.LookPath(modprobe); err == nil {
+		modprobe = found
+	} else {
+		modprobe = filepath.Join("/usr/sbin", modprobe) // not on the PATH of every root shell
+	}
+	// It may be built into the kernel, or loading be left to a container's host.
+	if out, err := exec.CommandContext(ctx, modprobe, "br_netfilter").CombinedOutput(); err != nil {
+		klog.FromContext(ctx).Info("Services may not work between pods of this node: loading the module br_netfilter failed",
+			"error", err, "output", string(bytes.TrimSpace(out)))
+	}
 }
 
 func strictReversePath(bridge string) bool {

@@ -268,6 +268,25 @@ func TestNewCIDR(t *testing.T) {
 	}
 }
 
+// TestLoadBridgeFilter: the module is loaded where its settings are missing, and
+// nothing is run where they are there.
+func TestLoadBridgeFilter(t *testing.T) {
+	dir := t.TempDir()
+	loaded, modprobe := filepath.Join(dir, "loaded"), filepath.Join(dir, "modprobe")
+	if err := os.WriteFile(modprobe, []byte("#!/bin/sh\necho \"$@\" > "+loaded+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	loadBridgeFilter(t.Context(), dir, modprobe)
+	if _, err := os.Stat(loaded); err == nil {
+		t.Error("loaded although the settings are there")
+	}
+	loadBridgeFilter(t.Context(), filepath.Join(dir, "bridge"), modprobe)
+	if text, err := os.ReadFile(loaded); string(text) != "br_netfilter\n" {
+		t.Errorf("modprobe was called with %q, %v", text, err)
+	}
+	loadBridgeFilter(t.Context(), filepath.Join(dir, "bridge"), "no-such-program") // is only logged
+}
+
 // TestCleanupLeavesNoTables: on a machine that skiff never touched, nothing is made.
 func TestCleanupLeavesNoTables(t *testing.T) {
 	n := newNode(t)
