@@ -36,7 +36,7 @@ func TestLeaderElection(t *testing.T) {
 	run := func() (*controllers.Manager, func()) {
 		cfg := config(env)
 		cfg.LeaderElect = true
-		cfg.LeaseDuration, cfg.RenewDeadline, cfg.RetryPeriod = 3*time.Second, 2*time.Second, 100*time.Millisecond
+		cfg.LeaseDuration, cfg.RenewDeadline, cfg.RetryPeriod = 15*time.Second, 10*time.Second, 100*time.Millisecond
 		m, err := controllers.New(cfg)
 		if err != nil {
 			t.Fatal(err)
