@@ -78,19 +78,21 @@ func outOf(name corev1.ResourceName, requested, used, capacity int64) *status.Fa
 	}
 }
 
-// admit asks Admit with the pods that this node has taken on.
-func (m *Manager) admit(pod *corev1.Pod) *status.Failure {
-	var others []*corev1.Pod
+// admit asks Admit with the pods that this node has taken on, and takes on the worker's if it may.
+func (m *Manager) admit(w *worker) *status.Failure {
+	// Held to the end: of two pods that come together the second must see the first.
 	m.mu.Lock()
-	for uid, w := range m.workers {
-		if uid == pod.UID {
-			continue
-		}
-		if other := w.admitted.Load(); other != nil {
-			others = append(others, other)
+	defer m.mu.Unlock()
+	var others []*corev1.Pod
+	for uid, other := range m.workers {
+		if pod := other.admitted.Load(); uid != w.uid && pod != nil {
+			others = append(others, pod)
 		}
 	}
-	m.mu.Unlock()
 	others = slices.DeleteFunc(others, podhelper.IsTerminal)
-	return Admit(pod, others, m.config.Allocatable)
+	failure := Admit(w.pod, others, m.config.Allocatable)
+	if failure == nil {
+		w.admitted.Store(w.pod)
+	}
+	return failure
 }

@@ -170,12 +170,10 @@ func (w *worker) begin(now time.Time) {
 		w.admitted.Store(w.pod) // it was admitted before
 		return
 	}
-	if failure := w.m.admit(w.pod); failure != nil {
+	if failure := w.m.admit(w); failure != nil {
 		w.event(corev1.EventTypeWarning, failure.Reason, "%s", failure.Message)
 		w.failure = &status.Failure{Reason: failure.Reason, Message: "Pod was rejected: " + failure.Message}
-		return
 	}
-	w.admitted.Store(w.pod)
 }
 
 // checkDeadline fails a pod that has been active for too long; one that is ending, or has ended, is not.

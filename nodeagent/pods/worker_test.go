@@ -286,8 +286,38 @@ func TestRejected(t *testing.T) {
 	spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("3")}
 	w.create("p", spec)
 	pod := w.until("p", "it fails", inPhase(corev1.PodFailed))
+	w.expectEvent("Warning OutOfcpu: Node didn't have enough resource: cpu, requested: 3000, used: 0, capacity: 2000")
 	if pod.Status.Reason != "OutOfcpu" || pod.Status.Message != "Pod was rejected: Node didn't have enough resource: cpu, requested: 3000, used: 0, capacity: 2000" {
 		t.Errorf("status %+v", pod.Status)
+	}
+}
+
+// TestRejectedTogether: pods that come at the same time do not both get what is there for one.
+func TestRejectedTogether(t *testing.T) {
+	w := newWorld(t)
+	var pods []*corev1.Pod
+	const count = 8
+	for i := range count {
+		spec := sleeper()
+		spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1500m")}
+		pods = append(pods, w.create(fmt.Sprintf("p%d", i), spec))
+	}
+	running, failed := 0, 0
+	for _, pod := range pods {
+		w.until(pod.Name, "it is decided", func(pod *corev1.Pod) bool {
+			switch {
+			case ready(pod):
+				running++
+			case pod.Status.Phase == corev1.PodFailed:
+				failed++
+			default:
+				return false
+			}
+			return true
+		})
+	}
+	if running != 1 || failed != count-1 {
+		t.Errorf("%d run and %d were rejected", running, failed)
 	}
 }
 
