@@ -59,6 +59,10 @@ func serveUDP(t testing.TB, network, address, name string) error {
 	return nil
 }
 
+// askTimeout bounds one question. Nothing is expected to be silent, so that only
+// a failing test ever waits for so long; a busy machine must not make one fail.
+const askTimeout = 10 * time.Second
+
 // Answer is what a server of Serve said.
 type Answer struct {
 	Name string
@@ -69,7 +73,7 @@ type Answer struct {
 func (n *Namespace) Ask(network, address string, localPort int) (Answer, error) {
 	var answer Answer
 	err := n.Try(func() error {
-		dialer := net.Dialer{Timeout: 2 * time.Second}
+		dialer := net.Dialer{Timeout: askTimeout}
 		if localPort != 0 {
 			dialer.Control = reuseAddress
 			if strings.HasPrefix(network, "udp") {
@@ -83,7 +87,7 @@ func (n *Namespace) Ask(network, address string, localPort int) (Answer, error) 
 			return err
 		}
 		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(askTimeout)); err != nil {
 			return err
 		}
 		answer, err = converse(conn, network)
