@@ -163,6 +163,9 @@ func (w *worker) run(ctx context.Context) {
 			wait = max(w.wakeAt.Sub(w.m.config.Clock.Now()), 0)
 		}
 		timer.Reset(wait)
+		if !w.wakeAt.IsZero() && !w.m.config.Clock.Now().Before(w.wakeAt) {
+			w.signal() // it has passed since sync looked; a clock that is stepped would not fire the timer
+		}
 		select {
 		case <-ctx.Done():
 			w.drain()
