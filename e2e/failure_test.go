@@ -39,9 +39,11 @@ func (c *cluster) crash(t *testing.T, restarts string) (started, ended time.Time
 	const status = ".status.containerStatuses[0]"
 	eventually(t, 2*time.Minute, func() error {
 		now := c.try("get", "pod", "crash", "-o", "jsonpath={"+status+".restartCount} {"+status+".state.waiting.reason} {"+
-			status+".lastState.terminated.startedAt} {"+status+".lastState.terminated.finishedAt}").stdout
+			status+".lastState.terminated.startedAt} {"+status+".lastState.terminated.finishedAt} {"+
+			status+".lastState.terminated.containerID} {"+status+".containerID}").stdout
 		fields := strings.Fields(now)
-		if len(fields) != 4 || fields[0] != restarts || fields[1] != "CrashLoopBackOff" {
+		// The next container may be there before the back-off is seen to be over.
+		if len(fields) != 6 || fields[0] != restarts || fields[1] != "CrashLoopBackOff" || fields[4] != fields[5] {
 			return fmt.Errorf("it is not backing off after restart %s: %q", restarts, now)
 		}
 		var err error
