@@ -56,6 +56,10 @@ func (m *Manager) Run(ctx context.Context) error {
 			continue
 		}
 		timer := m.config.Clock.NewTimer(next.Sub(now))
+		if !m.config.Clock.Now().Before(next) { // it has passed since: a clock that is stepped would not fire the timer
+			timer.Stop()
+			continue
+		}
 		select {
 		case <-ctx.Done():
 		case <-m.wake:
