@@ -34,6 +34,11 @@ func machineState(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	state["mounts"] = stable(string(mounts))
+	localnet, err := os.ReadFile("/proc/sys/net/ipv4/conf/all/route_localnet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state["routing of loopback addresses"] = stable(string(localnet))
 	state[podCgroupsName] = podCgroups()
 	return state
 }

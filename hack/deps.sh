@@ -18,6 +18,7 @@ wanted=(
   conntrack:conntrack
   ip:iproute2
   nsenter:util-linux
+  modprobe:kmod
 )
 
 missing=()
@@ -34,7 +35,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     exit 1
   fi
   say "installing ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
+  export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
@@ -42,7 +43,7 @@ fi
 # Newer releases ship Docker's command line in a package of its own.
 if ! command -v docker >/dev/null; then
   say "installing docker-cli"
-  export DEBIAN_FRONTEND=noninteractive
+  export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends docker-cli >/dev/null
 fi

@@ -20,8 +20,12 @@ func Cleanup(ctx context.Context) error {
 		if errors.Is(err, iptables.ErrMissing) {
 			continue
 		}
+		found := false
 		if err == nil {
-			err = iptables.Cleanup(ctx, program)
+			found, err = iptables.Cleanup(ctx, program)
+		}
+		if err == nil && found && family == corev1.IPv4Protocol {
+			err = forbidLocalnet()
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("removing %s rules: %w", family, err))

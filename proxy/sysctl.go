@@ -13,6 +13,18 @@ import (
 	"k8s.io/klog/v2"
 )
 
+// routeLocalnet lets packets from and to 127.0.0.0/8 be routed.
+const routeLocalnet = "net/ipv4/conf/all/route_localnet"
+
+// forbidLocalnet puts the kernel's default back. With the chain gone that kept
+// neighbours of the node off its loopback addresses, routing them must end as well.
+func forbidLocalnet() error {
+	if err := ensureSysctl(routeLocalnet, "0"); err != nil {
+		return fmt.Errorf("setting sysctl %s: %w", routeLocalnet, err)
+	}
+	return nil
+}
+
 // setSysctls lets the kernel translate what passes a bridge, and route packets
 // from loopback addresses so that node ports answer on 127.0.0.1.
 func setSysctls(ctx context.Context, c Config) error {
@@ -24,7 +36,7 @@ func setSysctls(ctx context.Context, c Config) error {
 		}
 		wanted["net/bridge/bridge-nf-call-iptables"] = "1"
 		if !c.NoLocalhostNodePort {
-			wanted["net/ipv4/conf/all/route_localnet"] = "1"
+			wanted[routeLocalnet] = "1"
 		}
 	}
 	for name, value := range wanted {

@@ -76,7 +76,7 @@ func BenchmarkKernel(b *testing.B) {
 				})
 			}
 		})
-		if err := node.Try(func() error { return Cleanup(b.Context(), program) }); err != nil {
+		if err := node.Try(func() error { _, err := Cleanup(b.Context(), program); return err }); err != nil {
 			b.Fatal(err)
 		}
 	}

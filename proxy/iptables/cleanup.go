@@ -8,14 +8,14 @@ import (
 )
 
 // Cleanup removes every chain and jump of the proxy. Where there is nothing of
-// the proxy it changes nothing, and does not even make the kernel's tables.
-func Cleanup(ctx context.Context, program *Program) error {
+// the proxy it changes nothing, not even makes the kernel's tables, and reports false.
+func Cleanup(ctx context.Context, program *Program) (found bool, err error) {
 	var delta rules.Delta
 	var jumps []rules.Jump
 	for table, d := range map[string]*rules.TableDelta{rules.TableFilter: &delta.Filter, rules.TableNAT: &delta.NAT} {
 		chains, err := program.Chains(ctx, table)
 		if err != nil {
-			return err
+			return false, err
 		}
 		d.Delete = ours(table, chains)
 		if len(d.Delete) == 0 {
@@ -28,12 +28,12 @@ func Cleanup(ctx context.Context, program *Program) error {
 		}
 	}
 	if delta.Empty() {
-		return nil
+		return false, nil
 	}
 	if err := program.DeleteJumps(jumps); err != nil {
-		return err
+		return true, err
 	}
-	return program.Restore(ctx, delta.Restore())
+	return true, program.Restore(ctx, delta.Restore())
 }
 
 func ours(table string, chains []string) []string {

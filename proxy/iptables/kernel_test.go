@@ -357,13 +357,13 @@ func TestCleanup(t *testing.T) {
 			t.Fatal("there is nothing to clean up")
 		}
 		for range 2 {
-			b.node.Do(t, func() error { return Cleanup(t.Context(), b.program) })
+			b.node.Do(t, func() error { _, err := Cleanup(t.Context(), b.program); return err })
 			if after := b.saved(); after != before {
 				t.Errorf("after:\n%s\nbefore:\n%s", after, before)
 			}
 		}
 		fresh := testnet.New(t)
-		fresh.Do(t, func() error { return Cleanup(t.Context(), b.program) })
+		fresh.Do(t, func() error { _, err := Cleanup(t.Context(), b.program); return err })
 		if made := counters.ReplaceAllString(fresh.Run(t, b.name()+"-save"), ""); strings.TrimSpace(made) != "" {
 			t.Errorf("Cleanup made tables on a fresh machine:\n%s", made)
 		}
