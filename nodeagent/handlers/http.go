@@ -6,28 +6,66 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/component-base/version"
 )
 
-// maxBody is how much of an answer is read.
-const maxBody = 10 << 10
-
 // HTTP sends a GET request; any status from 200 to 399 is good. Redirects are
-// followed on the same host only, and are good if they lead elsewhere.
+// followed on the same host only, and are good, with a warning, if they lead
+// elsewhere.
 func HTTP(ctx context.Context, target Target, action *corev1.HTTPGetAction, timeout time.Duration) (Result, error) {
-	request, err := httpRequest(ctx, target, action)
+	request, err := httpRequest(ctx, target, action, "probe")
 	if err != nil {
 		return Result{}, err
 	}
-	client := &http.Client{
+	response, err := httpClient(timeout).Do(request)
+	if err != nil {
+		return Result{Output: err.Error()}, nil
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxOutput))
+	switch {
+	case err != nil:
+		return Result{Output: err.Error()}, nil
+	case response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusBadRequest:
+		return Result{Output: fmt.Sprintf("HTTP probe failed with statuscode: %d", response.StatusCode)}, nil
+	case response.StatusCode >= http.StatusMultipleChoices:
+		return Result{OK: true, Warning: true, Output: "Probe terminated redirects, Response body: " + string(body)}, nil
+	}
+	return Result{OK: true, Output: string(body)}, nil
+}
+
+// HTTPHook sends the GET request of a lifecycle hook and returns nil when it was
+// answered, with whatever status. A server that speaks plain HTTP where the hook
+// says HTTPS is asked again that way.
+func HTTPHook(ctx context.Context, target Target, action *corev1.HTTPGetAction) error {
+	request, err := httpRequest(ctx, target, action, "lifecycle")
+	if err != nil {
+		return err
+	}
+	client := httpClient(0)
+	response, err := client.Do(request)
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		request.URL.Scheme = "http"
+		request.Header.Del("Authorization") // not for all to read
+		response, err = client.Do(request)
+	}
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	// The server may not notice that no one reads on; the answer itself is there.
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxOutput))
+	return nil
+}
+
+// httpClient returns a client for one request; a timeout of 0 is none.
+func httpClient(timeout time.Duration) *http.Client {
+	return &http.Client{
 		Timeout: timeout,
 		Transport: &http.Transport{
 			// Containers serve certificates that nobody signed for the node.
@@ -46,23 +84,10 @@ func HTTP(ctx context.Context, target Target, action *corev1.HTTPGetAction, time
 			return nil
 		},
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return Result{Output: err.Error()}, nil
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
-	if err != nil {
-		return Result{Output: err.Error()}, nil
-	}
-	if response.StatusCode >= http.StatusOK && response.StatusCode < http.StatusBadRequest {
-		return Result{OK: true, Output: string(body)}, nil
-	}
-	return Result{Output: fmt.Sprintf("HTTP probe failed with statuscode: %d", response.StatusCode)}, nil
 }
 
-func httpRequest(ctx context.Context, target Target, action *corev1.HTTPGetAction) (*http.Request, error) {
-	port, err := Port(action.Port, target.Container)
+func httpRequest(ctx context.Context, target Target, action *corev1.HTTPGetAction, purpose string) (*http.Request, error) {
+	address, err := target.address(action.Host, action.Port)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +100,7 @@ func httpRequest(ctx context.Context, target Target, action *corev1.HTTPGetActio
 	if u.Scheme == "" {
 		u.Scheme = "http"
 	}
-	u.Host = net.JoinHostPort(hostOr(action.Host, target.PodIP), strconv.Itoa(port))
+	u.Host = address
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("building the request: %w", err)
@@ -83,16 +108,15 @@ func httpRequest(ctx context.Context, target Target, action *corev1.HTTPGetActio
 	for _, header := range action.HTTPHeaders {
 		request.Header.Add(header.Name, header.Value)
 	}
-	setDefaultHeaders(request)
+	setDefaultHeaders(request, purpose)
 	return request, nil
 }
 
 // setDefaultHeaders adds kube's, where the pod has not set them. An empty value
 // means that the header must not be sent.
-func setDefaultHeaders(request *http.Request) {
+func setDefaultHeaders(request *http.Request, purpose string) {
 	if _, set := request.Header["User-Agent"]; !set {
-		v := version.Get()
-		request.Header.Set("User-Agent", fmt.Sprintf("kube-probe/%s.%s", v.Major, v.Minor))
+		request.Header.Set("User-Agent", userAgent(purpose))
 	}
 	if accept, set := request.Header["Accept"]; !set {
 		request.Header.Set("Accept", "*/*")

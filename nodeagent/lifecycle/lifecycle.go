@@ -3,8 +3,8 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,43 +19,48 @@ type Runner struct {
 	Clock  clock.Clock
 }
 
-// unlimited is the time of a single action: a hook has none of its own, it ends
-// with ctx.
+// unlimited is the time of a command: a hook has none of its own, it ends with ctx.
 const unlimited = 0 * time.Second
 
 // Run carries out a hook and returns when it is done or ctx ends. Its error holds
-// what users read in FailedPostStartHook and FailedPreStopHook events.
+// what users read as the message of a container that waits with PostStartHookError.
 func (r Runner) Run(ctx context.Context, hook *corev1.LifecycleHandler, target handlers.Target) error {
 	switch {
 	case hook.Exec != nil:
-		result, err := handlers.Exec(ctx, r.Engine, target, hook.Exec.Command, unlimited)
-		if err != nil {
-			return fmt.Errorf("running %q: %w", hook.Exec.Command, err)
-		}
-		if !result.OK {
-			return fmt.Errorf("command %q failed: %s", hook.Exec.Command, result.Output)
-		}
-		return nil
+		return r.exec(ctx, hook.Exec.Command, target)
 	case hook.HTTPGet != nil:
-		result, err := handlers.HTTP(ctx, target, hook.HTTPGet, unlimited)
-		if err != nil {
-			return fmt.Errorf("sending an HTTP request: %w", err)
-		}
-		if !result.OK {
-			return errors.New(result.Output)
+		if err := handlers.HTTPHook(ctx, target, hook.HTTPGet); err != nil {
+			return fmt.Errorf("HTTP lifecycle hook (%s) for Container %q failed - error: %w", hook.HTTPGet.Path, target.Container.Name, err)
 		}
 		return nil
 	case hook.Sleep != nil:
-		timer := r.Clock.NewTimer(time.Duration(hook.Sleep.Seconds) * time.Second)
-		defer timer.Stop()
-		select {
-		case <-timer.C():
-			return nil
-		case <-ctx.Done():
-			return fmt.Errorf("sleeping: %w", ctx.Err())
+		if err := r.sleep(ctx, hook.Sleep.Seconds); err != nil {
+			return fmt.Errorf("Sleep lifecycle hook (%d) for Container %q failed - error: %w", hook.Sleep.Seconds, target.Container.Name, err)
 		}
-	case hook.TCPSocket != nil:
-		return errors.New("tcpSocket hooks are not supported: use exec, httpGet or sleep")
+		return nil
 	}
-	return errors.New("the hook has no action")
+	// tcpSocket passes validation, but has never been a hook that can be run.
+	return fmt.Errorf("Cannot run handler: invalid handler of Container %q: a hook needs exec, httpGet or sleep", target.Container.Name)
+}
+
+func (r Runner) exec(ctx context.Context, command []string, target handlers.Target) error {
+	result, err := handlers.Exec(ctx, r.Engine, target, command, unlimited)
+	if err == nil && !result.OK {
+		err = fmt.Errorf("command '%s' exited with %d: %s", strings.Join(command, " "), result.ExitCode, result.Output)
+	}
+	if err != nil {
+		return fmt.Errorf("Exec lifecycle hook (%v) for Container %q failed - error: %w, message: %q", command, target.Container.Name, err, result.Output)
+	}
+	return nil
+}
+
+func (r Runner) sleep(ctx context.Context, seconds int64) error {
+	timer := r.Clock.NewTimer(time.Duration(seconds) * time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -2,6 +2,7 @@ package probes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -24,7 +25,7 @@ type prober struct {
 	kind    string
 	probe   *corev1.Probe
 	pod     *corev1.Pod
-	target  handlers.Target
+	spec    *corev1.Container
 	manager *Manager
 	parent  *container
 
@@ -40,28 +41,34 @@ type prober struct {
 
 // begin starts the probes of a container. Results start as the pod's status has
 // them for this very container.
-func (m *Manager) begin(pod *corev1.Pod, spec *corev1.Container, podIP string, now Running) *container {
-	c := &container{id: now.ID}
-	target := handlers.Target{Container: spec, ContainerID: now.ID, PodIP: podIP}
+func (m *Manager) begin(pod *corev1.Pod, spec *corev1.Container, now Running) *container {
+	c := &container{id: now.ID, startedAt: now.StartedAt}
+	c.ctx, c.cancel = context.WithCancel(m.ctx)
 	started, ready := reported(pod, spec.Name, now.ID)
 	newProber := func(kind string, probe *corev1.Probe, good bool) *prober {
 		if probe == nil {
 			return nil
 		}
-		return &prober{kind: kind, probe: probe, pod: pod, target: target, manager: m, parent: c, good: good}
+		return &prober{kind: kind, probe: probe, pod: pod, spec: spec, manager: m, parent: c, good: good}
 	}
 	c.startup = newProber(kindStartup, spec.StartupProbe, started)
 	c.liveness = newProber(kindLiveness, spec.LivenessProbe, true)
 	c.readiness = newProber(kindReadiness, spec.ReadinessProbe, ready)
-	if c.startup != nil && started {
-		c.startup.decided = true
+	if c.startup != nil {
+		c.startup.decided = started
 	}
-	age := m.cfg.Clock.Since(now.StartedAt)
-	if c.startup != nil && !c.startup.decided {
-		c.startup.first(age)
+	// The node agent has just started if the container is older than a period: do
+	// not probe everything at one moment.
+	spread := func(p *prober) bool { return m.cfg.Clock.Since(now.StartedAt) > p.period() }
+	if c.startup != nil && !started {
+		c.startup.first(spread(c.startup))
 		return c
 	}
-	c.startOthers(age)
+	for _, p := range []*prober{c.liveness, c.readiness} {
+		if p != nil {
+			p.first(spread(p))
+		}
+	}
 	return c
 }
 
@@ -78,33 +85,49 @@ func reported(pod *corev1.Pod, name, id string) (started, ready bool) {
 	return false, false
 }
 
-// startOthers starts liveness and readiness, once the container has started.
-func (c *container) startOthers(age time.Duration) {
+// startOthers starts liveness and readiness, as the container has started.
+func (c *container) startOthers() {
 	for _, p := range []*prober{c.liveness, c.readiness} {
 		if p != nil {
-			p.first(age)
+			p.first(false)
 		}
 	}
 }
 
-// end stops all probes of the container.
+// end stops all probes of the container, also those under way.
 func (c *container) end() {
-	for _, p := range []*prober{c.startup, c.liveness, c.readiness} {
-		if p == nil {
-			continue
-		}
-		p.ended = true
-		if p.timer != nil {
-			p.timer.Stop()
+	c.cancel()
+	c.endRestarters()
+	if c.readiness != nil {
+		c.readiness.end()
+	}
+}
+
+// endRestarters stops the probes that make containers restart.
+func (c *container) endRestarters() {
+	for _, p := range []*prober{c.startup, c.liveness} {
+		if p != nil {
+			p.end()
 		}
 	}
 }
 
-// first plans the first try of a container that has run for age.
-func (p *prober) first(age time.Duration) {
-	wait := time.Duration(p.probe.InitialDelaySeconds)*time.Second - age
-	if wait <= 0 && age > time.Duration(p.probe.PeriodSeconds)*time.Second {
-		// The node agent has just started: do not probe everything at one moment.
+func (p *prober) end() {
+	p.ended = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+}
+
+func (p *prober) period() time.Duration {
+	return time.Duration(max(p.probe.PeriodSeconds, 1)) * time.Second
+}
+
+// first plans the first try. The initial delay counts from the container's start.
+// With spread, one that is due waits for up to a second.
+func (p *prober) first(spread bool) {
+	wait := time.Duration(p.probe.InitialDelaySeconds)*time.Second - p.manager.cfg.Clock.Since(p.parent.startedAt)
+	if wait <= 0 && spread {
 		wait = time.Duration(rand.Int64N(int64(time.Second)))
 	}
 	p.schedule(max(wait, 0))
@@ -119,52 +142,60 @@ func (p *prober) schedule(wait time.Duration) {
 
 // try carries the probe out once and plans the next try.
 func (p *prober) try() {
-	m := p.manager
+	m, ctx := p.manager, p.parent.ctx
 	m.mu.Lock()
 	ended := p.ended
+	target := handlers.Target{Container: p.spec, ContainerID: p.parent.id, PodIP: p.parent.podIP}
 	m.mu.Unlock()
 	if ended {
 		return
 	}
 	start := m.cfg.Clock.Now()
-	result, err := p.run(m.ctx)
-	if err != nil && m.ctx.Err() != nil {
-		return
-	}
+	result, err := p.run(ctx, target)
 	m.mu.Lock()
-	if p.ended {
+	// A try that was cut off says nothing, whatever its result looks like.
+	if p.ended || ctx.Err() != nil {
 		m.mu.Unlock()
 		return
 	}
 	turned := p.take(result, err)
 	if !p.fatal && !p.decided {
-		period := time.Duration(p.probe.PeriodSeconds) * time.Second
-		p.schedule(max(period-m.cfg.Clock.Since(start), 0))
+		p.schedule(max(p.period()-m.cfg.Clock.Since(start), 0))
 	}
 	m.mu.Unlock()
-	if err != nil {
-		m.cfg.Unhealthy(p.pod, p.target.Container, fmt.Sprintf("%s probe errored: %v", p.kind, err))
-	} else if !result.OK {
-		m.cfg.Unhealthy(p.pod, p.target.Container, fmt.Sprintf("%s probe failed: %s", p.kind, result.Output))
-	}
+	p.tell(result, err)
 	if turned {
 		m.cfg.Changed(p.pod.UID)
 	}
 }
 
-func (p *prober) run(ctx context.Context) (handlers.Result, error) {
+// tell hands on what users read as events.
+func (p *prober) tell(result handlers.Result, err error) {
+	cfg := p.manager.cfg
+	switch {
+	case errors.Is(err, handlers.ErrNoAddress): // that will come
+	case err != nil:
+		cfg.Unhealthy(p.pod, p.spec, fmt.Sprintf("%s probe errored and resulted in unknown state: %v", p.kind, err))
+	case !result.OK:
+		cfg.Unhealthy(p.pod, p.spec, fmt.Sprintf("%s probe failed: %s", p.kind, result.Output))
+	case result.Warning && cfg.Warning != nil:
+		cfg.Warning(p.pod, p.spec, fmt.Sprintf("%s probe warning: %s", p.kind, result.Output))
+	}
+}
+
+func (p *prober) run(ctx context.Context, target handlers.Target) (handlers.Result, error) {
 	timeout := time.Duration(max(p.probe.TimeoutSeconds, 1)) * time.Second
 	switch {
 	case p.probe.Exec != nil:
-		return handlers.Exec(ctx, p.manager.cfg.Engine, p.target, p.probe.Exec.Command, timeout)
+		return handlers.Exec(ctx, p.manager.cfg.Engine, target, p.probe.Exec.Command, timeout)
 	case p.probe.HTTPGet != nil:
-		return handlers.HTTP(ctx, p.target, p.probe.HTTPGet, timeout)
+		return handlers.HTTP(ctx, target, p.probe.HTTPGet, timeout)
 	case p.probe.TCPSocket != nil:
-		return handlers.TCP(ctx, p.target, p.probe.TCPSocket, timeout)
+		return handlers.TCP(ctx, target, p.probe.TCPSocket, timeout)
 	case p.probe.GRPC != nil:
-		return handlers.GRPC(ctx, p.target, p.probe.GRPC, timeout)
+		return handlers.GRPC(ctx, target, p.probe.GRPC, timeout)
 	}
-	return handlers.Result{}, fmt.Errorf("missing probe handler for %s", p.target.Container.Name)
+	return handlers.Result{}, fmt.Errorf("missing probe handler for %s", target.Container.Name)
 }
 
 // take counts a result and reports whether it turned what others see. An error is
@@ -186,7 +217,7 @@ func (p *prober) take(result handlers.Result, err error) (turned bool) {
 		p.good = true
 		if p.kind == kindStartup && !p.decided {
 			p.decided = true
-			p.parent.startOthers(0)
+			p.parent.startOthers()
 			turned = true
 		}
 		return turned

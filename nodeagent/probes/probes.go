@@ -11,7 +11,7 @@
 //
 // Until the startup probe has succeeded, the others wait. After a restart of the
 // node agent the results start as the pod's status has them, so that a pod that
-// was ready stays so.
+// was ready stays so. Of a pod that is being deleted only readiness counts.
 package probes
 
 import (
@@ -27,7 +27,7 @@ import (
 	"github.com/skiff-project/skiff/nodeagent/handlers"
 )
 
-// Config is what a Manager needs; all is mandatory.
+// Config is what a Manager needs; all is mandatory unless marked.
 type Config struct {
 	Engine handlers.Execer
 	Clock  clock.WithDelayedExecution
@@ -35,6 +35,9 @@ type Config struct {
 	Changed func(uid types.UID)
 	// Unhealthy is told of each failure: the events that users see.
 	Unhealthy func(pod *corev1.Pod, container *corev1.Container, message string)
+	// Warning is told of successes that users should look at, for events with the
+	// reason ProbeWarning. May be nil.
+	Warning func(pod *corev1.Pod, container *corev1.Container, message string)
 }
 
 // Running is a container that runs.
@@ -57,6 +60,10 @@ type Manager struct {
 // no such probe.
 type container struct {
 	id                           string
+	startedAt                    time.Time
+	podIP                        string          // follows what Sync is told
+	ctx                          context.Context // of all tries
+	cancel                       context.CancelFunc
 	startup, liveness, readiness *prober
 }
 
@@ -93,7 +100,7 @@ func (m *Manager) Sync(pod *corev1.Pod, podIP string, running map[string]Running
 		m.pods[pod.UID] = known
 	}
 	for name, c := range known {
-		if running[name].ID != c.id {
+		if now, runs := running[name]; !runs || now.ID != c.id {
 			c.end()
 			delete(known, name)
 		}
@@ -103,7 +110,13 @@ func (m *Manager) Sync(pod *corev1.Pod, podIP string, running map[string]Running
 			spec := &list[i]
 			now, runs := running[spec.Name]
 			if runs && known[spec.Name] == nil && hasProbe(spec) {
-				known[spec.Name] = m.begin(pod, spec, podIP, now)
+				known[spec.Name] = m.begin(pod, spec, now)
+			}
+			if c := known[spec.Name]; c != nil {
+				c.podIP = podIP
+				if pod.DeletionTimestamp != nil {
+					c.endRestarters()
+				}
 			}
 		}
 	}
