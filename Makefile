@@ -63,8 +63,9 @@ test-e2e: deps build images ## the built binaries, stock kubectl and real contai
 	SKIFF_BIN=$(CURDIR)/bin hack/without-cluster.sh go test -count=1 -timeout 25m -v ./e2e/...
 
 .PHONY: test-race
-test-race: ## the unit tests under the race detector (needs a C compiler; slow the first time)
-	packages=$$(hack/test-packages.sh unit); CGO_ENABLED=1 go test -race $$packages
+test-race: deps ## the unit and integration tests under the race detector (needs a C compiler; slow the first time)
+	packages=$$(hack/test-packages.sh unit; hack/test-packages.sh integration); \
+		CGO_ENABLED=1 hack/without-cluster.sh go test -race -p 2 -timeout 30m $$packages
 
 .PHONY: bench
 bench: deps build images ## start-up, pod latency, memory and idle CPU, as a table beside Docker's own floor
