@@ -1,9 +1,12 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	goruntime "runtime"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,7 +33,8 @@ func (n *Node) described() described {
 type Facts struct {
 	Machine Machine
 	Engine  runtime.Info
-	Images  []runtime.Image
+	// Images are nil if they could not be listed.
+	Images []runtime.Image
 	// EngineProblem and NetworkProblem are nil if all is well.
 	EngineProblem, NetworkProblem error
 	Now                           time.Time
@@ -42,6 +46,7 @@ const (
 	minimumDiskShare = 10 // per cent
 	minimumInodes    = 5  // per cent
 	maximumImages    = 50 // in the status
+	maximumNames     = 5  // of each image
 )
 
 // Describe returns the node's status. Of the last one it keeps what others have
@@ -58,7 +63,7 @@ func Describe(d described, last corev1.NodeStatus, f Facts) corev1.NodeStatus {
 	s.Capacity = capacity(d, f.Machine)
 	s.Allocatable = allocatable(s.Capacity)
 	setNodeInfo(&s.NodeInfo, f)
-	if f.EngineProblem == nil {
+	if f.EngineProblem == nil && f.Images != nil {
 		s.Images = imageList(f.Images)
 	}
 	for _, condition := range conditions(f) {
@@ -87,9 +92,12 @@ func allocatable(capacity corev1.ResourceList) corev1.ResourceList {
 	memory := list[corev1.ResourceMemory]
 	memory.Sub(*resource.NewQuantity(minimumMemory, resource.BinarySI))
 	for name, quantity := range capacity {
-		if len(name) > len(corev1.ResourceHugePagesPrefix) && name[:len(corev1.ResourceHugePagesPrefix)] == corev1.ResourceHugePagesPrefix {
+		if strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {
 			memory.Sub(quantity)
 		}
+	}
+	if memory.Sign() < 0 {
+		memory.Set(0)
 	}
 	list[corev1.ResourceMemory] = memory
 	disk := list[corev1.ResourceEphemeralStorage]
@@ -100,30 +108,27 @@ func allocatable(capacity corev1.ResourceList) corev1.ResourceList {
 func setNodeInfo(info *corev1.NodeSystemInfo, f Facts) {
 	info.MachineID, info.SystemUUID, info.BootID = f.Machine.MachineID, f.Machine.SystemUUID, f.Machine.BootID
 	info.KubeletVersion = version.Get().GitVersion
-	info.OperatingSystem = "linux"
+	info.OperatingSystem, info.Architecture = goruntime.GOOS, goruntime.GOARCH
 	if f.EngineProblem == nil {
 		info.KernelVersion, info.OSImage = f.Engine.KernelVersion, f.Engine.OperatingSystem
-		info.Architecture = f.Engine.Architecture
 		info.ContainerRuntimeVersion = f.Engine.Name + "://" + f.Engine.Version
 	}
 }
 
 // imageList names the largest images, which matter most to the scheduler.
 func imageList(images []runtime.Image) []corev1.ContainerImage {
-	sorted := slices.SortedFunc(slices.Values(images), func(a, b runtime.Image) int {
-		if a.SizeBytes != b.SizeBytes {
-			return int(min(max(b.SizeBytes-a.SizeBytes, -1), 1))
-		}
-		return slices.Compare(a.RepoTags, b.RepoTags)
-	})
-	list := make([]corev1.ContainerImage, 0, min(len(sorted), maximumImages))
-	for _, image := range sorted[:min(len(sorted), maximumImages)] {
+	list := make([]corev1.ContainerImage, 0, len(images))
+	for _, image := range images {
 		names := slices.Concat(image.RepoDigests, image.RepoTags)
 		if len(names) > 0 {
-			list = append(list, corev1.ContainerImage{Names: names, SizeBytes: image.SizeBytes})
+			list = append(list, corev1.ContainerImage{Names: names[:min(len(names), maximumNames)], SizeBytes: image.SizeBytes})
 		}
 	}
-	return list
+	// In a fixed order: another one would be a change to write.
+	slices.SortFunc(list, func(a, b corev1.ContainerImage) int {
+		return cmp.Or(cmp.Compare(b.SizeBytes, a.SizeBytes), slices.Compare(a.Names, b.Names))
+	})
+	return list[:min(len(list), maximumImages)]
 }
 
 func setCondition(s *corev1.NodeStatus, condition corev1.NodeCondition, now time.Time) {
@@ -168,7 +173,7 @@ func readyCondition(f Facts) corev1.NodeCondition {
 	case f.EngineProblem != nil:
 		c.Message = fmt.Sprintf("container runtime is down: %v", f.EngineProblem)
 	case f.NetworkProblem != nil:
-		c.Message = fmt.Sprintf("container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:%v", f.NetworkProblem)
+		c.Message = fmt.Sprintf("container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:docker: network plugin is not ready: %v", f.NetworkProblem)
 	default:
 		c.Status, c.Reason, c.Message = corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status"
 	}

@@ -70,8 +70,8 @@ func parseMeminfo(text string) map[string]int64 {
 		if len(fields) != 2 || fields[1] != "kB" {
 			continue
 		}
-		if kib, err := strconv.ParseInt(fields[0], 10, 64); err == nil {
-			amounts[name] = kib << 10
+		if kib, err := strconv.ParseUint(fields[0], 10, 63-10); err == nil {
+			amounts[name] = int64(kib) << 10
 		}
 	}
 	return amounts
@@ -85,8 +85,11 @@ func parseTasks(line string) int64 {
 		return 0
 	}
 	_, total, _ := strings.Cut(fields[3], "/")
-	n, _ := strconv.ParseInt(total, 10, 64)
-	return n
+	n, err := strconv.ParseUint(total, 10, 63)
+	if err != nil {
+		return 0
+	}
+	return int64(n)
 }
 
 // readHugePages returns the bytes reserved for each size of huge pages.

@@ -13,11 +13,13 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/record"
@@ -55,14 +57,18 @@ const (
 	leaseDuration = 40 * time.Second
 	checkPeriod   = 30 * time.Second
 	reportPeriod  = 5 * time.Minute
-	retryPeriod   = 200 * time.Millisecond
+	engineTimeout = 30 * time.Second
 )
+
+// retryBackoff is how what the API server refused is tried again.
+var retryBackoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.1, Steps: 10, Cap: 7 * time.Second}
 
 // Node reports for one machine.
 type Node struct {
 	cfg     Config
 	trigger chan struct{}
-	written time.Time // of the last status
+	written time.Time                 // of the last status
+	uid     atomic.Pointer[types.UID] // of the Node object, the lease's owner
 }
 
 // New checks the configuration; it does no I/O.
@@ -94,9 +100,9 @@ func (n *Node) Trigger() {
 // Run registers the node and reports until ctx ends.
 func (n *Node) Run(ctx context.Context) error {
 	logger := klog.FromContext(ctx)
-	err := wait.PollUntilContextCancel(ctx, retryPeriod, true, func(ctx context.Context) (bool, error) {
+	err := retryBackoff.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		err := n.register(ctx)
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			logger.Error(err, "Registering the node; will be tried again", "node", n.cfg.Name)
 		}
 		return err == nil, nil
@@ -104,47 +110,59 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return nil // ctx ended
 	}
-	go n.renewLease(ctx)
+	var renewal sync.WaitGroup
+	renewal.Go(func() { n.renewLease(ctx) })
+	defer renewal.Wait()
 	ticker := n.cfg.Clock.NewTicker(checkPeriod)
 	defer ticker.Stop()
+	delay := retryBackoff.DelayFunc()
 	for {
-		if err := n.report(ctx); err != nil && ctx.Err() == nil {
-			logger.Error(err, "Reporting the node's status; will be tried again", "node", n.cfg.Name)
-			n.retryLater(ctx)
-		}
-		select {
-		case <-ctx.Done():
+		err := n.report(ctx)
+		if ctx.Err() != nil {
 			return nil
-		case <-n.trigger:
-		case <-ticker.C():
 		}
+		retry := time.Duration(0)
+		if err != nil {
+			logger.Error(err, "Reporting the node's status; will be tried again", "node", n.cfg.Name)
+			retry = delay()
+		} else {
+			delay = retryBackoff.DelayFunc()
+		}
+		n.pause(ctx, ticker, retry)
 	}
 }
 
-// retryLater triggers another report after a moment.
-func (n *Node) retryLater(ctx context.Context) {
-	timer := n.cfg.Clock.NewTimer(retryPeriod)
-	go func() {
+// pause returns when a report is due: after retry, if that is not zero, at the
+// latest.
+func (n *Node) pause(ctx context.Context, ticker clock.Ticker, retry time.Duration) {
+	var again <-chan time.Time
+	if retry > 0 {
+		timer := n.cfg.Clock.NewTimer(retry)
 		defer timer.Stop()
-		select {
-		case <-ctx.Done():
-		case <-timer.C():
-			n.Trigger()
-		}
-	}()
+		again = timer.C()
+	}
+	select {
+	case <-ctx.Done():
+	case <-n.trigger:
+	case <-ticker.C():
+	case <-again:
+	}
 }
 
 // facts asks the machine and the engine.
 func (n *Node) facts(ctx context.Context) Facts {
 	f := Facts{Machine: readMachine(n.cfg.RootDir), NetworkProblem: n.cfg.Network(), Now: n.cfg.Clock.Now()}
+	// An engine that hangs is down.
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
+	defer cancel()
 	if f.Engine, f.EngineProblem = n.cfg.Engine(ctx); f.EngineProblem != nil {
 		return f
 	}
 	images, err := n.cfg.Images(ctx)
-	if err != nil {
-		f.EngineProblem = fmt.Errorf("listing images: %w", err)
+	if err != nil { // the node can do without: the last list stays
+		klog.FromContext(ctx).Error(err, "Listing images for the node's status", "node", n.cfg.Name)
 		return f
 	}
-	f.Images = images
+	f.Images = append([]runtime.Image{}, images...)
 	return f
 }

@@ -21,8 +21,10 @@ import (
 // are brought up to date, everything else of its spec stays (podCIDR, cordon).
 func (n *Node) register(ctx context.Context) error {
 	nodes := n.cfg.Client.CoreV1().Nodes()
-	_, err := nodes.Create(ctx, n.fresh(ctx), metav1.CreateOptions{})
+	made, err := nodes.Create(ctx, n.fresh(ctx), metav1.CreateOptions{})
 	if err == nil {
+		n.uid.Store(&made.UID)
+		n.written = n.cfg.Clock.Now()
 		klog.FromContext(ctx).Info("Registered the node", "node", n.cfg.Name)
 		return nil
 	}
@@ -34,6 +36,7 @@ func (n *Node) register(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("reading the node: %w", err)
 		}
+		n.uid.Store(&known.UID)
 		updated := known.DeepCopy()
 		if updated.Labels == nil {
 			updated.Labels = map[string]string{}
@@ -42,8 +45,10 @@ func (n *Node) register(ctx context.Context) error {
 		if equality.Semantic.DeepEqual(known, updated) {
 			return nil
 		}
-		_, err = nodes.Update(ctx, updated, metav1.UpdateOptions{})
-		return err // unwrapped: RetryOnConflict looks at it
+		if _, err = nodes.Update(ctx, updated, metav1.UpdateOptions{}); err != nil {
+			return fmt.Errorf("updating the node: %w", err)
+		}
+		return nil
 	})
 }
 
@@ -73,12 +78,9 @@ func (n *Node) labels() map[string]string {
 // renewLease keeps the node's Lease until ctx ends.
 func (n *Node) renewLease(ctx context.Context) {
 	owner := lease.ProcessLeaseFunc(func(l *coordinationv1.Lease) error {
-		node, err := n.cfg.Client.CoreV1().Nodes().Get(ctx, n.cfg.Name, metav1.GetOptions{ResourceVersion: "0"})
-		if err != nil {
-			return fmt.Errorf("reading the lease's owner: %w", err)
-		}
+		uid := n.uid.Load() // changes when the node is registered again
 		l.OwnerReferences = []metav1.OwnerReference{{
-			APIVersion: corev1.SchemeGroupVersion.String(), Kind: "Node", Name: node.Name, UID: node.UID,
+			APIVersion: corev1.SchemeGroupVersion.String(), Kind: "Node", Name: n.cfg.Name, UID: *uid,
 		}}
 		return nil
 	})

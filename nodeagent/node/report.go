@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 )
 
@@ -16,14 +17,17 @@ import (
 func (n *Node) report(ctx context.Context) error {
 	facts := n.facts(ctx)
 	nodes := n.cfg.Client.CoreV1().Nodes()
+	version := "0" // a cached node will do, but not again after a conflict
 	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
-		known, err := nodes.Get(ctx, n.cfg.Name, metav1.GetOptions{ResourceVersion: "0"})
+		known, err := nodes.Get(ctx, n.cfg.Name, metav1.GetOptions{ResourceVersion: version})
+		version = ""
 		if apierrors.IsNotFound(err) {
 			return n.register(ctx)
 		}
 		if err != nil {
 			return fmt.Errorf("reading the node: %w", err)
 		}
+		n.uid.Store(&known.UID)
 		updated := known.DeepCopy()
 		updated.Status = Describe(n.described(), known.Status, facts)
 		due := !n.cfg.Clock.Now().Before(n.written.Add(reportPeriod))
@@ -31,7 +35,7 @@ func (n *Node) report(ctx context.Context) error {
 			return nil
 		}
 		if _, err := nodes.UpdateStatus(ctx, updated, metav1.UpdateOptions{}); err != nil {
-			return err // unwrapped: RetryOnConflict looks at it
+			return fmt.Errorf("writing the node's status: %w", err)
 		}
 		n.written = n.cfg.Clock.Now()
 		n.announce(updated, readiness(known.Status), readiness(updated.Status))
@@ -49,7 +53,7 @@ func (n *Node) announce(node *corev1.Node, was, is corev1.ConditionStatus) {
 		reason = "NodeReady"
 	}
 	// Events of nodes are found by the name in place of the UID.
-	reference := &corev1.ObjectReference{Kind: "Node", Name: node.Name, UID: node.UID}
+	reference := &corev1.ObjectReference{Kind: "Node", Name: node.Name, UID: types.UID(node.Name)}
 	n.cfg.Recorder.Eventf(reference, corev1.EventTypeNormal, reason, "Node %s status is now: %s", node.Name, reason)
 }
 
