@@ -129,6 +129,9 @@ func (a *Agent) newProber(ctx context.Context, calls *late, recorder record.Even
 		Unhealthy: func(pod *corev1.Pod, container *corev1.Container, message string) {
 			recorder.Event(pods.ContainerRef(pod, container.Name), corev1.EventTypeWarning, "Unhealthy", message)
 		},
+		Warning: func(pod *corev1.Pod, container *corev1.Container, message string) {
+			recorder.Event(pods.ContainerRef(pod, container.Name), corev1.EventTypeWarning, "ProbeWarning", message)
+		},
 	})
 }
 

@@ -34,10 +34,9 @@ const conflist = `{"cniVersion":"1.0.0","name":"skiff","plugins":[
   {"type":"test-plugin","mark":"%MARK%","capabilities":{"portMappings":true}}]}`
 
 type fixture struct {
-	t       *testing.T
-	dir     string
-	config  Config
-	network *Network
+	t      *testing.T
+	dir    string
+	config Config
 }
 
 func newFixture(t *testing.T) *fixture {
