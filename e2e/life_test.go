@@ -75,13 +75,11 @@ func testKill(t *testing.T, c *cluster) {
 		t.Fatal(err)
 	}
 	eventually(t, 10*time.Second, func() error {
-		if syscall.Kill(pid, 0) == nil {
-			return fmt.Errorf("process %d still runs", pid)
+		if r := c.run(t, "status"); !strings.Contains(r.text(), "does not run") {
+			return fmt.Errorf("process %d still runs: %s", pid, r.text())
 		}
 		return nil
 	})
-	r := c.run(t, "status")
-	assertContains(t, r.text(), "does not run")
 	id := strings.TrimPrefix(before, "docker://")
 	if out, err := exec.Command("docker", "inspect", "-f", "{{.State.Running}}", id).Output(); err != nil || strings.TrimSpace(string(out)) != "true" {
 		t.Errorf("the container does not run while skiff is away: %s %v", out, err)

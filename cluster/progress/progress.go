@@ -30,6 +30,12 @@ type Reporter interface {
 	Report(Event)
 }
 
+// Func makes a Reporter of a function.
+type Func func(Event)
+
+// Report calls the function.
+func (f Func) Report(e Event) { f(e) }
+
 // Time runs do and reports it as a step when it succeeds.
 func Time(r Reporter, step string, do func() error) error {
 	start := time.Now()

@@ -93,9 +93,25 @@ func (o *upOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	if o.foreground {
-		return local.Foreground(ctx, cfg, os.Args[1:], &progress.Printer{Out: out})
+		printer := &progress.Printer{Out: out}
+		return local.Foreground(ctx, cfg, os.Args[1:], progress.Func(func(e progress.Event) {
+			printer.Report(e)
+			if e.Done {
+				o.announce(cmd, cfg)
+			}
+		}))
 	}
 	return o.detach(ctx, cmd, cfg)
+}
+
+// announce adds the kubeconfig context of a cluster that runs in this process. It
+// goes on without one: the administrator's file is there in any case.
+func (o *upOptions) announce(cmd *cobra.Command, cfg allinone.Config) {
+	if err := local.WriteKubeconfig(cfg.DataDir, o.kubeconfigTarget()); err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "skiff: the cluster is up, but %v\n", err)
+		return
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), "The cluster is up.")
 }
 
 func (o *upOptions) detach(ctx context.Context, cmd *cobra.Command, cfg allinone.Config) error {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/skiff-project/skiff/cluster/layout"
 	"github.com/skiff-project/skiff/cluster/process"
 )
 
@@ -52,6 +53,19 @@ func (c *cluster) pid() (int, error) {
 	return info.PID, nil
 }
 
+// awaitEnd waits until the process has given its lock back; its entry in the
+// process table may stay for longer, where nobody reaps it.
+func (c *cluster) awaitEnd(ctx context.Context) error {
+	for ctx.Err() == nil {
+		info, err := process.Running(layout.DataDir(c.dataDir).Lock())
+		if err != nil || info == nil {
+			return err
+		}
+		wait(ctx, 10*time.Millisecond)
+	}
+	return ctx.Err()
+}
+
 // measureStarts times `skiff up` on an empty data directory, after `down`, and
 // after the process was killed.
 func measureStarts(ctx context.Context, c *cluster, r *report, rounds int) error {
@@ -82,8 +96,8 @@ func measureStarts(ctx context.Context, c *cluster, r *report, rounds int) error
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			return fmt.Errorf("killing the process: %w", err)
 		}
-		for syscall.Kill(pid, 0) == nil && ctx.Err() == nil {
-			<-time.After(10 * time.Millisecond)
+		if err := c.awaitEnd(ctx); err != nil {
+			return err
 		}
 		if err := up(&killed); err != nil {
 			return err
