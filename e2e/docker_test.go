@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -133,16 +134,17 @@ func (e *engine) stop(t *testing.T) {
 	}
 }
 
-// unmount removes what a daemon leaves mounted that is told to end while it makes
-// a container.
+// unmount removes what a daemon leaves mounted: its folder, which it mounts on
+// itself where it must, and a container that it was making when it was told to end.
 func (e *engine) unmount(t *testing.T) {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(mounts)) {
-		if fields := strings.Fields(line); strings.HasPrefix(fields[1], e.dir+"/") {
+	lines := strings.Split(strings.TrimSpace(string(mounts)), "\n")
+	for _, line := range slices.Backward(lines) { // the innermost first
+		if fields := strings.Fields(line); fields[1] == e.dir || strings.HasPrefix(fields[1], e.dir+"/") {
 			if err := syscall.Unmount(fields[1], syscall.MNT_DETACH); err != nil {
 				t.Errorf("unmounting %s: %v", fields[1], err)
 			}
