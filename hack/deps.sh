@@ -50,12 +50,25 @@ fi
 
 docker_answers() { docker info >/dev/null 2>&1; }
 
+# A daemon that was killed leaves its pid file, and the next one refuses to start if
+# that pid is in use, by whatever program or by a zombie.
+drop_stale_pid() {
+  local file=$1 program=$2 pid
+  pid=$(cat "$file" 2>/dev/null) || return 0
+  if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != "$program" ] || grep -q '^State:.*Z' "/proc/$pid/status" 2>/dev/null; then
+    say "removing $file of a daemon that has died"
+    rm -f "$file"
+  fi
+}
+
 start_docker() {
   if [ -d /run/systemd/system ]; then
     say "starting docker.service (log: journalctl -u docker)"
     systemctl start docker || true # whether it answers is asked below
     return
   fi
+  drop_stale_pid /var/run/docker.pid dockerd
+  drop_stale_pid /var/run/docker/containerd/containerd.pid containerd
   say "starting dockerd (log: /var/log/dockerd.log)"
   # The daemon outlives this shell.
   PATH=$PATH:/usr/sbin:/sbin setsid nohup dockerd >/var/log/dockerd.log 2>&1 </dev/null &
